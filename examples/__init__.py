@@ -1,0 +1,1 @@
+"""Things to try OCRlty on, made on the spot."""

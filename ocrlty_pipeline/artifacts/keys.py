@@ -1,0 +1,130 @@
+"""Where each artifact lies: pure functions from ids to keys, and the checks that keep a key inside the store.
+
+A key is relative, with `/` between segments of ASCII letters, digits, `_`, `.` and `-`: the same on every disk and in
+every bucket, with no character that any of them treats specially.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from typing import Literal
+
+from ocrlty_pipeline.errors import InputError
+
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}\Z")
+# 200 leaves room for the suffix of a staging file below the 255 bytes of a file's name.
+_SEGMENT = re.compile(r"[A-Za-z0-9_.-]{1,200}\Z")
+_SHA256 = re.compile(r"[0-9a-f]{64}\Z")
+_EXTENSION = re.compile(r"\.[a-z0-9]{1,8}\Z")
+_DOCUMENT = re.compile(r"(extracts|batches|evals)/([0-9]{4}-[0-9]{2}-[0-9]{2})/([^/]+)\.json\Z")
+_VERSIONED = re.compile(r"[0-9]{6,}\.json\Z")
+# What S3 allows for a whole key.
+MAX_KEY_BYTES = 1024
+
+DocumentKind = Literal["extract", "batch", "eval"]
+FOLDERS: dict[str, DocumentKind] = {"extracts": "extract", "batches": "batch", "evals": "eval"}
+
+
+def check_id(kind: str, value: str) -> str:
+    """Return `value` if it can name a thing in keys, URLs and run tags.
+
+    Args:
+        kind: what it names, for the message: `run_id`, `image set name`.
+        value: the name, as a person or client gave it.
+
+    Raises:
+        InputError: too long, empty, or with other characters.
+    """
+    if not _ID.match(value):
+        raise InputError(
+            f"{kind} {_shown(value)} is not allowed: use 1 to 128 letters, digits, '_', '.' and '-', "
+            "beginning with a letter or digit."
+        )
+    return value
+
+
+def check_key(rel: str) -> str:
+    """Return `rel` if it is a key inside the store.
+
+    Raises:
+        InputError: absolute, with `..`, a backslash, NUL, an empty segment or any other character no key has.
+    """
+    if not is_key(rel):
+        raise InputError(
+            f"{_shown(rel)} is not an artifact's key: keys are relative, such as extracts/2026-11-24/r1.json, "
+            "with letters, digits, '_', '.' and '-' between single '/'."
+        )
+    return rel
+
+
+def is_key(rel: str) -> bool:
+    segments = rel.split("/")
+    return len(rel) <= MAX_KEY_BYTES and all(_SEGMENT.match(s) and s not in {".", ".."} for s in segments)
+
+
+def extract_key(day: date, request_id: str) -> str:
+    return f"extracts/{day.isoformat()}/{check_id('request_id', request_id)}.json"
+
+
+def batch_key(day: date, run_id: str) -> str:
+    return f"batches/{day.isoformat()}/{check_id('run_id', run_id)}.json"
+
+
+def eval_key(day: date, eval_id: str) -> str:
+    return f"evals/{day.isoformat()}/{check_id('eval_id', eval_id)}.json"
+
+
+def parse_document_key(rel: str) -> tuple[DocumentKind, date, str] | None:
+    """Kind, day and id of the extract, batch run or evaluation a key names; None for any other key."""
+    match = _DOCUMENT.match(rel)
+    if match is None or not _ID.match(match[3]):
+        return None
+    try:
+        return FOLDERS[match[1]], date.fromisoformat(match[2]), match[3]
+    except ValueError:
+        return None
+
+
+def input_key(owner: str, sha256: str, extension: str) -> str:
+    """The key of an input's bytes, by content; `extension` is lower case with its dot, or empty."""
+    check_id("owner", owner)
+    if not _SHA256.match(sha256):
+        raise InputError(f"{_shown(sha256)} is not a SHA-256 in lower-case hexadecimal.")
+    if extension and not _EXTENSION.match(extension):
+        raise InputError(f"{_shown(extension)} is not a file extension such as '.jpg'.")
+    return f"inputs/{owner}/{sha256[:2]}/{sha256[2:4]}/{sha256}{extension}"
+
+
+def image_set_prefix(name: str) -> str:
+    return f"image_sets/{check_id('image set name', name)}"
+
+
+def image_set_key(name: str, version: int) -> str:
+    return version_key(image_set_prefix(name), version)
+
+
+def ground_truth_prefix(name: str) -> str:
+    return f"ground_truths/{check_id('image set name', name)}"
+
+
+def ground_truth_key(name: str, version: int) -> str:
+    return version_key(ground_truth_prefix(name), version)
+
+
+def version_key(prefix: str, version: int) -> str:
+    """The key of version 1, 2, ... of what `prefix` names; six digits keep a plain listing in order."""
+    if version < 1:
+        raise InputError(f"Version {version} of {prefix} does not exist: versions begin at 1.")
+    return f"{prefix}/{version:06d}.json"
+
+
+def version_of(rel: str) -> int | None:
+    """The version a key names; None for keys that name none."""
+    name = rel.rpartition("/")[2]
+    return int(name.removesuffix(".json")) if _VERSIONED.match(name) else None
+
+
+def _shown(value: str) -> str:
+    """`value` for a message, cut where it is absurdly long."""
+    return repr(value) if len(value) <= 160 else f"{value[:160]!r}... ({len(value)} characters)"

@@ -1,0 +1,90 @@
+"""The backend `ocr`: OCR in a thread, then the rules of the task.
+
+Belongs here: threads and the table of rules. Does not: any rule.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from ocrlty_pipeline.backends.base import Completion, InferenceRequest
+from ocrlty_pipeline.backends.ocr.engine import MODEL_ID, OcrEngine
+from ocrlty_pipeline.backends.ocr.layout import Line, page_skew, printed_lines
+from ocrlty_pipeline.backends.ocr.line_items import line_items
+from ocrlty_pipeline.backends.ocr.receipt_fields import receipt_fields
+from ocrlty_pipeline.backends.ocr.receipt_header import receipt_header
+from ocrlty_pipeline.errors import BackendMisconfiguredError
+from ocrlty_pipeline.images import reduced
+
+Rules = Callable[[Sequence[Line]], Mapping[str, Any]]
+# Rules for another task are one module and one line here.
+RULES: Mapping[str, Rules] = {
+    "receipt_fields_v1": receipt_fields,
+    "receipt_header_v1": receipt_header,
+    "items_light_v1": line_items,
+}
+
+
+class OcrBackend:
+    """Reads images on the CPU. The models are loaded by the first call, once per worker thread.
+
+    Args:
+        workers: how many images are read at the same time; the processor's cores are shared out among them.
+    """
+
+    name = "ocr"
+    model_id = MODEL_ID
+
+    def __init__(self, *, workers: int) -> None:
+        self.max_concurrency = workers
+        self._threads_per_worker = max(1, (os.cpu_count() or 1) // workers)
+        self._executor = ThreadPoolExecutor(workers, thread_name_prefix="ocr")
+        self._local = threading.local()
+
+    async def complete(self, request: InferenceRequest) -> Completion:
+        """Read one image and apply the task's rules.
+
+        Raises:
+            BackendMisconfiguredError: the task has no rules, or the engine is not installed whole.
+            BackendError: the engine failed on this image.
+        """
+        rules = rules_of(request.task.task_id)
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._complete, request, rules)
+
+    async def aclose(self) -> None:
+        """Drop what waits and let go of the threads; an image being read is read to its end."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def _complete(self, request: InferenceRequest, rules: Rules) -> Completion:
+        boxes = self._engine().read(reduced(request.image.upright(), request.scale))
+        lines = printed_lines(boxes)
+        meta = {"ocr_boxes": len(boxes), "ocr_lines": len(lines), "ocr_skew_rad": round(page_skew(boxes), 4)}
+        return Completion(json.dumps(rules(lines), ensure_ascii=False), "stop", None, meta)
+
+    def _engine(self) -> OcrEngine:
+        """This thread's engine."""
+        engine: OcrEngine | None = getattr(self._local, "engine", None)
+        if engine is None:
+            engine = self._local.engine = OcrEngine(threads=self._threads_per_worker)
+        return engine
+
+
+def rules_of(task_id: str) -> Rules:
+    """The rules of a task.
+
+    Raises:
+        BackendMisconfiguredError: there are none.
+    """
+    try:
+        return RULES[task_id]
+    except KeyError:
+        raise BackendMisconfiguredError(
+            f"Backend `ocr` has rules for {', '.join(RULES)} only, not for task {task_id!r}: "
+            "set INFERENCE_BACKEND=vllm for this task."
+        ) from None

@@ -1,0 +1,127 @@
+"""RapidOCR behind one small class: an image in, text boxes out.
+
+Belongs here: the engine's settings, its models, its quirks. Does not: threads, tasks, or what the text means.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ocrlty_pipeline.backends.ocr.layout import TextBox
+from ocrlty_pipeline.errors import BackendError, BackendMisconfiguredError
+
+DETECTION_MODEL = "PP-OCRv6_det_small.onnx"
+RECOGNITION_MODEL = "PP-OCRv6_rec_small.onnx"
+MODEL_ID = f"rapidocr-{version('rapidocr')}/PP-OCRv6_small"
+# Upright text is read with a confidence above 0.9; the same page upside down or on its side, with 0.5 to 0.7.
+LEGIBLE = 0.75
+# Detection enlarges by the short side: a long strip would grow to tens of megapixels without white paper beside it.
+MAX_ASPECT = 3
+TURNS = (Image.Transpose.ROTATE_270, Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180)
+
+
+class OcrEngine:
+    """One loaded engine. Not for concurrent use: one thread, one engine.
+
+    Args:
+        threads: how many threads one inference may use.
+
+    Raises:
+        BackendMisconfiguredError: RapidOCR or a model is not installed whole.
+    """
+
+    def __init__(self, *, threads: int) -> None:
+        self._rapidocr = _load(threads)
+
+    def read(self, image: Image.Image) -> list[TextBox]:
+        """Find and read the text of an RGB image; of a page on its side or upside down, in the first legible turn.
+
+        Boxes are in pixels of the image as turned.
+
+        Raises:
+            BackendError: the engine failed on this image.
+        """
+        image = _padded(image)
+        readings = [self._read(image)]
+        # Where no text is found upright, none is found turned.
+        while readings[0] and _legibility(readings[-1]) < LEGIBLE and len(readings) <= len(TURNS):
+            readings.append(self._read(image.transpose(TURNS[len(readings) - 1])))
+        return max(readings, key=_legibility)
+
+    def _read(self, image: Image.Image) -> list[TextBox]:
+        pixels = np.asarray(image)[:, :, ::-1]  # RapidOCR takes BGR
+        try:
+            found = self._rapidocr(pixels)
+        # RapidOCR, OpenCV and onnxruntime each raise their own, down to plain Exception.
+        except Exception as error:
+            raise BackendError(
+                f"The ocr engine failed on an image of {image.width} x {image.height} pixels: {error}."
+            ) from error
+        return list(_boxes(found))
+
+
+def _padded(image: Image.Image) -> Image.Image:
+    """White paper to the right or below, where one side is more than `MAX_ASPECT` times the other."""
+    least = math.ceil(max(image.size) / MAX_ASPECT)
+    if min(image.size) >= least:
+        return image
+    padded = Image.new("RGB", (max(image.width, least), max(image.height, least)), "white")
+    padded.paste(image)
+    return padded
+
+
+def _boxes(found: Any) -> Iterator[TextBox]:
+    if found.boxes is None or found.txts is None:
+        return
+    for quad, text, score in zip(found.boxes, found.txts, found.scores, strict=True):
+        corners = [(float(x), float(y)) for x, y in quad]
+        yield TextBox(text, (corners[0], corners[1], corners[2], corners[3]), float(score))
+
+
+def _legibility(boxes: list[TextBox]) -> float:
+    """Mean confidence, weighted by the length of text; a page of lines on their side counts for nothing."""
+    letters = sum(len(box.text) for box in boxes)
+    if not letters:
+        return 0.0
+    return sum(box.score * len(box.text) for box in boxes if box.width >= box.height) / letters
+
+
+def _load(threads: int) -> Any:
+    try:
+        # Importing OpenCV and onnxruntime takes a second, which only a process that reads images should pay.
+        import rapidocr  # noqa: PLC0415 - lazy on purpose, see above
+    except ImportError as error:
+        raise BackendMisconfiguredError(
+            f"Backend `ocr` needs rapidocr, onnxruntime and OpenCV: {error}. Install the project's dependencies."
+        ) from None
+    models = Path(str(rapidocr.__file__)).parent / "models"
+    for model in (DETECTION_MODEL, RECOGNITION_MODEL):
+        if not (models / model).is_file():
+            raise BackendMisconfiguredError(
+                f"Backend `ocr`: {models / model} is missing; reinstall rapidocr, whose wheel brings it."
+            )
+    logging.getLogger("RapidOCR").setLevel(logging.ERROR)
+    return rapidocr.RapidOCR(params=_parameters(models, threads))
+
+
+def _parameters(models: Path, threads: int) -> dict[str, Any]:
+    return {
+        "Global.log_level": "error",
+        # The classifier turns short upright texts such as `0.00` upside down; `read` turns whole pages instead.
+        "Global.use_cls": False,
+        # Detection enlarges short sides to this: at 736, the default, a photograph's `Tahu Goreng` was read `Tahr eng`.
+        "Det.limit_side_len": 960,
+        # A path given is a model never looked for on the network.
+        "Det.model_path": str(models / DETECTION_MODEL),
+        "Rec.model_path": str(models / RECOGNITION_MODEL),
+        "EngineConfig.onnxruntime.intra_op_num_threads": threads,
+        "EngineConfig.onnxruntime.inter_op_num_threads": 1,
+    }

@@ -1,0 +1,206 @@
+"""Which batches were started, and which unfinished one an execution continues.
+
+A lineage is one attempt at one image set with one task and one set of parameters, over however many executions it
+takes. Its id is what the items' request ids derive from, so every execution of it finds what the earlier ones did.
+Each execution that ends writes a batch artifact under a run id of its own; one that crashed wrote none, and its run id
+is used again.
+
+A live execution holds an advisory lock in the database, which the server releases the moment its process dies: no
+time-out, no heartbeat, no look at process ids of other machines.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Literal
+
+import orjson
+from sqlalchemy import Engine, func, select, update
+from sqlalchemy.orm import Session
+
+from ocrlty_pipeline.artifacts.keys import batch_key
+from ocrlty_pipeline.db.locks import AdvisoryLock
+from ocrlty_pipeline.db.models import BatchRunRow
+from ocrlty_pipeline.errors import ArtifactConflictError
+from ocrlty_pipeline.extraction import ExtractionContext
+from ocrlty_pipeline.records import BatchStatus
+
+State = Literal["running", "finished", "failed", "canceled"]
+STATE_OF: dict[BatchStatus, State] = {"succeeded": "finished", "failed": "failed", "canceled": "canceled"}
+
+
+@dataclass(frozen=True, slots=True)
+class BatchIdentity:
+    """What makes two batches the same work: equal identities give equal answers from a deterministic backend."""
+
+    image_set: str
+    image_set_version: int
+    task_id: str
+    fingerprint: str
+
+    @classmethod
+    def of(cls, image_set: str, version: int, limit: int | None, context: ExtractionContext) -> BatchIdentity:
+        parameters = [
+            version,
+            limit,
+            context.backend.name,
+            context.backend.model_id,
+            context.task.prompt_sha256,
+            context.task.schema_sha256,
+            context.policy.temperature,
+            context.policy.max_tokens,
+        ]
+        fingerprint = hashlib.sha256(orjson.dumps(parameters)).hexdigest()
+        return cls(image_set, version, context.task.task_id, fingerprint)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to execute one run of a lineage.
+
+    Attributes:
+        day: UTC day under which the lineage's extract artifacts are kept.
+        resumed_from: run id of the execution that is continued; None for a fresh start.
+        interrupted_dagster_run_id: the Dagster run that died without a word, if that is what is continued.
+    """
+
+    run_id: str
+    lineage_id: str
+    day: date
+    resumed_from: str | None = None
+    interrupted_dagster_run_id: str | None = None
+
+
+class BatchJournal:
+    """The table of started batches."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def finished(self, run_id: str, identity: BatchIdentity) -> bool:
+        """Whether the run of this id ended well, so that asking for it again is answered by its artifact.
+
+        Raises:
+            ArtifactConflictError: the id belongs to a batch with other content.
+        """
+        row = self._row(run_id)
+        if row is None:
+            return False
+        stored = BatchIdentity(row.image_set, row.image_set_version, row.task_id, row.fingerprint)
+        if stored != identity:
+            raise ArtifactConflictError(
+                f"run_id {run_id!r} is in use by a batch with other inputs or parameters; choose another."
+            )
+        return row.state == "finished"
+
+    @contextmanager
+    def claim(
+        self,
+        identity: BatchIdentity,
+        *,
+        new_id: str,
+        dagster_run_id: str | None,
+        has_artifact: Callable[[str], bool],
+        resume: bool = True,
+    ) -> Iterator[Claim]:
+        """Continue the latest unfinished lineage of this identity that nobody executes, or start one named `new_id`.
+
+        Args:
+            identity: the work.
+            new_id: run id of a fresh start.
+            dagster_run_id: the Dagster run that executes it.
+            has_artifact: tells whether there is an artifact of a given key.
+            resume: False starts afresh, unless `new_id` itself is an unfinished lineage.
+
+        Raises:
+            ArtifactConflictError: `new_id` is being executed by another process.
+        """
+        for row in self._unfinished(identity, only=None if resume else new_id):
+            with AdvisoryLock(self._engine, row.lineage_id) as lock:
+                if lock.try_acquire():
+                    yield self._continue(row, dagster_run_id, has_artifact)
+                    return
+        with AdvisoryLock(self._engine, new_id) as lock:
+            if not lock.try_acquire() or self._row(new_id) is not None:
+                raise ArtifactConflictError(f"run {new_id!r} is being executed by another process; wait for it to end.")
+            yield self._start(identity, new_id, dagster_run_id)
+
+    def close(self, run_id: str, status: BatchStatus) -> None:
+        """Note how a run ended; called after its batch artifact is written."""
+        with Session(self._engine) as session, session.begin():
+            session.execute(update(BatchRunRow).where(BatchRunRow.run_id == run_id).values(state=STATE_OF[status]))
+
+    def _row(self, run_id: str) -> BatchRunRow | None:
+        with Session(self._engine) as session:
+            return session.get(BatchRunRow, run_id)
+
+    def _unfinished(self, identity: BatchIdentity, *, only: str | None) -> list[BatchRunRow]:
+        """The last execution of each lineage of this identity that did not end well, newest first."""
+        same = (
+            select(BatchRunRow)
+            .where(
+                BatchRunRow.image_set == identity.image_set,
+                BatchRunRow.task_id == identity.task_id,
+                BatchRunRow.fingerprint == identity.fingerprint,
+            )
+            .order_by(BatchRunRow.created_at.desc())
+        )
+        if only is not None:
+            same = same.where(BatchRunRow.lineage_id == only)
+        with Session(self._engine) as session:
+            rows = session.scalars(same).all()
+        last: dict[str, BatchRunRow] = {}
+        for row in rows:
+            last.setdefault(row.lineage_id, row)
+        return [row for row in last.values() if row.state != "finished"]
+
+    def _start(self, identity: BatchIdentity, run_id: str, dagster_run_id: str | None) -> Claim:
+        now = datetime.now(UTC)
+        claim = Claim(run_id, run_id, now.date())
+        self._insert(identity, claim, now, dagster_run_id)
+        return claim
+
+    def _continue(self, row: BatchRunRow, dagster_run_id: str | None, has_artifact: Callable[[str], bool]) -> Claim:
+        if not has_artifact(batch_key(row.day, row.run_id)):
+            return self._take_over(row, dagster_run_id)
+        claim = Claim(self._next_run_id(row.lineage_id), row.lineage_id, row.day, resumed_from=row.run_id)
+        identity = BatchIdentity(row.image_set, row.image_set_version, row.task_id, row.fingerprint)
+        self._insert(identity, claim, datetime.now(UTC), dagster_run_id)
+        return claim
+
+    def _take_over(self, row: BatchRunRow, dagster_run_id: str | None) -> Claim:
+        with Session(self._engine) as session, session.begin():
+            session.execute(
+                update(BatchRunRow).where(BatchRunRow.run_id == row.run_id).values(dagster_run_id=dagster_run_id)
+            )
+        interrupted = row.dagster_run_id if row.dagster_run_id != dagster_run_id else None
+        return Claim(
+            row.run_id, row.lineage_id, row.day, resumed_from=row.run_id, interrupted_dagster_run_id=interrupted
+        )
+
+    def _next_run_id(self, lineage_id: str) -> str:
+        with Session(self._engine) as session:
+            count = session.scalar(
+                select(func.count()).select_from(BatchRunRow).where(BatchRunRow.lineage_id == lineage_id)
+            )
+        return f"{lineage_id}-{(count or 0) + 1}"
+
+    def _insert(self, identity: BatchIdentity, claim: Claim, now: datetime, dagster_run_id: str | None) -> None:
+        row = BatchRunRow(
+            run_id=claim.run_id,
+            lineage_id=claim.lineage_id,
+            image_set=identity.image_set,
+            image_set_version=identity.image_set_version,
+            task_id=identity.task_id,
+            fingerprint=identity.fingerprint,
+            day=claim.day,
+            created_at=now,
+            dagster_run_id=dagster_run_id,
+            state="running",
+        )
+        with Session(self._engine) as session, session.begin():
+            session.add(row)

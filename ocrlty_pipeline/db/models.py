@@ -1,0 +1,95 @@
+"""The tables, all in schema `ocrlty`: Dagster keeps its own in `public` of the same database.
+
+`migrations/` makes them; a test holds both against each other.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Literal
+
+from sqlalchemy import CheckConstraint, DateTime, Index, MetaData, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+SCHEMA = "ocrlty"
+
+ArtifactKind = Literal["extract", "batch", "eval"]
+BatchState = Literal["running", "finished", "failed", "canceled"]
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(
+        schema=SCHEMA,
+        naming_convention={
+            "pk": "%(table_name)s_pkey",
+            "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+            "ck": "%(table_name)s_%(constraint_name)s_check",
+        },
+    )
+    type_annotation_map = {  # noqa: RUF012  # SQLAlchemy reads it as a plain class attribute
+        datetime: DateTime(timezone=True),
+        str: Text,
+        ArtifactKind: Text,
+        BatchState: Text,
+    }
+
+
+class ArtifactRow(Base):
+    """One artifact: where it is, and what lists show of it. Rebuilt from storage by `artifacts.reindex`."""
+
+    __tablename__ = "artifacts"
+
+    kind: Mapped[ArtifactKind] = mapped_column(primary_key=True)
+    artifact_id: Mapped[str] = mapped_column(primary_key=True)
+    owner_key_id: Mapped[str | None]
+    day: Mapped[date]
+    storage: Mapped[str]
+    full_ref: Mapped[str]
+    rel_ref: Mapped[str]
+    created_at: Mapped[datetime]
+    task_id: Mapped[str | None]
+    image_set: Mapped[str | None]
+    run_id: Mapped[str | None]
+    dagster_run_id: Mapped[str | None]
+    item_count: Mapped[int | None]
+    ok_count: Mapped[int | None]
+    error_count: Mapped[int | None]
+
+    # Each list is one backward scan of one index: equality columns first, then the cursor's two.
+    __table_args__ = (
+        CheckConstraint("kind IN ('extract', 'batch', 'eval')", name="kind"),
+        Index(None, "kind", "created_at", "artifact_id"),
+        Index(None, "kind", "owner_key_id", "created_at", "artifact_id"),
+        Index(None, "kind", "task_id", "created_at", "artifact_id"),
+        Index(
+            "artifacts_batches_idx",
+            "image_set",
+            "task_id",
+            "created_at",
+            "artifact_id",
+            postgresql_where="kind = 'batch'",
+        ),
+        Index("artifacts_evals_idx", "run_id", "created_at", "artifact_id", postgresql_where="kind = 'eval'"),
+    )
+
+
+class BatchRunRow(Base):
+    """One execution of a batch that was started: the journal from which an interrupted one is continued."""
+
+    __tablename__ = "batch_runs"
+
+    run_id: Mapped[str] = mapped_column(primary_key=True)
+    lineage_id: Mapped[str] = mapped_column(index=True)
+    image_set: Mapped[str]
+    image_set_version: Mapped[int]
+    task_id: Mapped[str]
+    fingerprint: Mapped[str]
+    day: Mapped[date]
+    created_at: Mapped[datetime]
+    dagster_run_id: Mapped[str | None]
+    state: Mapped[BatchState]
+
+    __table_args__ = (
+        CheckConstraint("state IN ('running', 'finished', 'failed', 'canceled')", name="state"),
+        Index(None, "image_set", "task_id", "fingerprint", "created_at"),
+    )

@@ -1,0 +1,42 @@
+"""The Dagster code location: one `build_defs`, which the location and the tests both call, and one lazy `defs`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import dagster as dg
+
+from ocrlty_pipeline.orchestration import jobs
+from ocrlty_pipeline.orchestration.assets.evaluations import build_evaluation
+from ocrlty_pipeline.orchestration.assets.extractions import build_extractions
+from ocrlty_pipeline.orchestration.assets.image_sets import ground_truth, image_set
+from ocrlty_pipeline.orchestration.io_managers import ArtifactIOManager
+from ocrlty_pipeline.orchestration.partitions import batch_partitions
+from ocrlty_pipeline.orchestration.resources import OcrltyResource
+from ocrlty_pipeline.settings import load_settings
+from ocrlty_pipeline.tasks.registry import load_tasks
+
+
+def build_defs(*, resource_overrides: Mapping[str, object] | None = None) -> dg.Definitions:
+    """Build the code location from the settings of this process: the tasks there are become partitions.
+
+    Raises:
+        ConfigError: a setting is bad.
+        TaskError: a task's files are broken.
+    """
+    partitions = batch_partitions(load_tasks(load_settings().ocrlty_tasks_dir).ids)
+    extractions, evaluation = build_extractions(partitions), build_evaluation(partitions)
+    ocrlty = OcrltyResource()
+    resources = {"ocrlty": ocrlty, "artifacts": ArtifactIOManager(ocrlty=ocrlty)}
+    return dg.Definitions(
+        assets=[image_set, ground_truth, extractions, evaluation],
+        jobs=jobs.build_jobs(partitions),
+        resources={**resources, **(resource_overrides or {})},
+        # One step bounds itself: a process of its own for it would only add seconds.
+        executor=dg.in_process_executor,
+    )
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    return build_defs()

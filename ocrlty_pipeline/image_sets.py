@@ -1,0 +1,266 @@
+"""Image sets: a named, ordered, versioned list of inputs kept in the artifact store.
+
+Belongs here: the manifest, how a folder becomes one, and the ground truth stored beside it. Does not: which files of a
+folder count (`image_folders`), or what is done with a set (`batches`, `evaluation`).
+
+A set imported again with other content becomes its next version; runs name the version they used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import Field
+
+from ocrlty_pipeline.artifacts.keys import (
+    check_id,
+    ground_truth_key,
+    ground_truth_prefix,
+    image_set_key,
+    image_set_prefix,
+)
+from ocrlty_pipeline.artifacts.store import ArtifactStore
+from ocrlty_pipeline.errors import ImageError, ImageSetError, InputError
+from ocrlty_pipeline.ground_truth import GroundTruthMatch, ground_truth_of, load_ground_truth
+from ocrlty_pipeline.image_folders import EVERY_FILE, FolderFiles, folder_files
+from ocrlty_pipeline.images import SNIFFED_BYTES, ImageLimits, type_of
+from ocrlty_pipeline.records import Document, RecordedError, utc_now
+
+UNKNOWN_TYPE = ("application/octet-stream", ".bin")
+IMPORT_CONCURRENCY = 8
+
+
+class Versioned(Document):
+    """A document kept in versions; the version is part of its key, not of its content."""
+
+    version: int = Field(default=0, exclude=True)
+
+
+V = TypeVar("V", bound=Versioned)
+
+
+class ImageSetItem(Document):
+    """One input.
+
+    Attributes:
+        file: path within the set, with `/`; unique in the set.
+        input_ref: key of its bytes in the store; None when they could not be kept, as `error` says.
+    """
+
+    file: str
+    input_ref: str | None
+    mime_type: str
+    sha256: str | None
+    bytes: int
+    error: RecordedError | None = None
+
+
+class ImageSet(Versioned):
+    """A manifest: one version of a named image set."""
+
+    name: str
+    created_at: str
+    images_dir: str
+    glob: str
+    skipped: int
+    items: list[ImageSetItem]
+
+    @property
+    def total_bytes(self) -> int:
+        return sum(item.bytes for item in self.items)
+
+    @property
+    def unreadable(self) -> list[ImageSetItem]:
+        return [item for item in self.items if item.error is not None]
+
+
+class StoredGroundTruth(Versioned):
+    """One version of an image set's ground truth, its content as it was given."""
+
+    image_set: str
+    created_at: str
+    source: str
+    image_key: str
+    content: Any
+
+
+@dataclass(frozen=True, slots=True)
+class FolderLimits:
+    """Bounds on a folder to import, in files and bytes, and on each image in it."""
+
+    image: ImageLimits
+    max_files: int
+    max_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class FolderSource:
+    """A folder to import; it must lie under `root`."""
+
+    folder: Path
+    root: Path
+    limits: FolderLimits
+    glob: str = EVERY_FILE
+
+
+ImportProgress = Callable[[int, int], None]
+
+
+class ImageSets:
+    """Image sets and their ground truths in an artifact store.
+
+    Args:
+        owner: whose inputs they are; the folder of their bytes in the store.
+    """
+
+    def __init__(self, store: ArtifactStore, *, owner: str = "local") -> None:
+        self._store = store
+        self._owner = owner
+
+    async def import_folder(
+        self, name: str, source: FolderSource, progress: ImportProgress = lambda _done, _total: None
+    ) -> ImageSet:
+        """Store a folder's images and the manifest that lists them.
+
+        The same content again gives the version that is there.
+
+        Raises:
+            ImageSetError: a bad name, folder or glob, or a limit exceeded; nothing is registered then.
+        """
+        check_image_set_name(name)
+        files = await asyncio.to_thread(folder_files, source.folder, source.glob, source.root)
+        await asyncio.to_thread(_check_limits, files, source.limits)
+        items = await self._store_files(files, source.limits.image, progress)
+        return await self._save(name, files, source.glob, items)
+
+    async def load(self, name: str, version: int | None = None) -> ImageSet:
+        """Read a manifest, the latest when no version is named.
+
+        Raises:
+            ImageSetError: no image set of that name.
+        """
+        version = version or await self._store.latest_version(image_set_prefix(name))
+        if version is None:
+            raise ImageSetError(f"No image set named {name!r}; import one with `ocrlty import DIR --name {name}`.")
+        manifest = ImageSet.from_bytes(await self._store.get(image_set_key(name, version)))
+        return manifest.model_copy(update={"version": version})
+
+    async def attach_ground_truth(
+        self, name: str, data: bytes, *, source: str, image_key: str
+    ) -> tuple[GroundTruthMatch, StoredGroundTruth]:
+        """Store a ground-truth file as the next version of its set's, once it was matched with the set's images.
+
+        Raises:
+            GroundTruthError: it cannot be read, or speaks of none of the images; nothing is stored then.
+        """
+        content = load_ground_truth(data)
+        files = [item.file for item in (await self.load(name)).items]
+        match = ground_truth_of(content, image_key).match(files)
+        return match, await self._save_ground_truth(name, content, source=source, image_key=image_key)
+
+    async def _save_ground_truth(self, name: str, content: Any, *, source: str, image_key: str) -> StoredGroundTruth:
+        latest = await self.load_ground_truth(name)
+        if latest is not None and (latest.content, latest.image_key) == (content, image_key):
+            return latest
+        stored = StoredGroundTruth(
+            image_set=name, created_at=utc_now(), source=source, image_key=image_key, content=content
+        )
+        return await self._put(ground_truth_prefix(name), stored)
+
+    async def load_ground_truth(self, name: str) -> StoredGroundTruth | None:
+        """Read the latest ground truth of a set; None when it has none."""
+        version = await self._store.latest_version(ground_truth_prefix(name))
+        if version is None:
+            return None
+        stored = StoredGroundTruth.from_bytes(await self._store.get(ground_truth_key(name, version)))
+        return stored.model_copy(update={"version": version})
+
+    async def _save(self, name: str, files: FolderFiles, glob: str, items: list[ImageSetItem]) -> ImageSet:
+        if await self._store.latest_version(image_set_prefix(name)) is not None:
+            existing = await self.load(name)
+            if existing.items == items:
+                return existing
+        manifest = ImageSet(
+            name=name,
+            created_at=utc_now(),
+            images_dir=str(files.folder),
+            glob=glob,
+            skipped=files.skipped,
+            items=items,
+        )
+        return await self._put(image_set_prefix(name), manifest)
+
+    async def _put(self, prefix: str, document: V) -> V:
+        version = await self._store.put_version(prefix, document.to_bytes())
+        return document.model_copy(update={"version": version})
+
+    async def _store_files(
+        self, files: FolderFiles, limits: ImageLimits, progress: ImportProgress
+    ) -> list[ImageSetItem]:
+        items: dict[str, ImageSetItem] = {}
+        todo = iter(files.names)
+
+        async def worker() -> None:
+            for name in todo:
+                items[name] = await self._store_file(files.folder / name, name, limits)
+                progress(len(items), len(files.names))
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(IMPORT_CONCURRENCY):
+                group.create_task(worker())
+        return [items[name] for name in files.names]
+
+    async def _store_file(self, path: Path, name: str, limits: ImageLimits) -> ImageSetItem:
+        try:
+            data = await asyncio.to_thread(_read_image, path, limits)
+        except ImageError as error:
+            return ImageSetItem(
+                file=name,
+                input_ref=None,
+                mime_type=UNKNOWN_TYPE[0],
+                sha256=None,
+                bytes=0,
+                error=RecordedError.of(error),
+            )
+        mime_type, extension = type_of(data[:SNIFFED_BYTES]) or UNKNOWN_TYPE
+        sha256 = hashlib.sha256(data).hexdigest()
+        ref = await self._store.put_input(self._owner, data, extension, sha256)
+        return ImageSetItem(file=name, input_ref=ref, mime_type=mime_type, sha256=sha256, bytes=len(data))
+
+
+def check_image_set_name(name: str) -> None:
+    """Refuse what cannot be both a key in the store and a partition in Dagster.
+
+    Raises:
+        ImageSetError: names the value and what is allowed.
+    """
+    try:
+        check_id("image set", name)
+    except InputError as error:
+        raise ImageSetError(error.message) from None
+
+
+def _check_limits(files: FolderFiles, limits: FolderLimits) -> None:
+    count = len(files.names)
+    if count > limits.max_files:
+        raise ImageSetError(f"{files.folder} holds {count} images, more than MAX_BATCH_FILES={limits.max_files}.")
+    total = sum((files.folder / name).stat().st_size for name in files.names)
+    if total > limits.max_bytes:
+        raise ImageSetError(
+            f"{files.folder} holds {total} bytes of images, more than MAX_BATCH_BYTES={limits.max_bytes}."
+        )
+
+
+def _read_image(path: Path, limits: ImageLimits) -> bytes:
+    try:
+        size = path.stat().st_size
+        if size > limits.max_bytes:
+            raise ImageError(f"The file has {size} bytes, more than MAX_IMAGE_BYTES={limits.max_bytes}.")
+        return path.read_bytes()
+    except OSError as cause:
+        raise ImageError(f"The file cannot be read: {cause.strerror}.") from None

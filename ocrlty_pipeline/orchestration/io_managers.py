@@ -1,0 +1,31 @@
+"""The IO manager of batch runs and evaluations: JSON artifacts on disk or in a bucket, as the settings say."""
+
+import asyncio
+
+import dagster as dg
+
+from ocrlty_pipeline.batches.execution import finish_batch
+from ocrlty_pipeline.batches.runner import BatchOutcome
+from ocrlty_pipeline.evaluation.results import Evaluation
+from ocrlty_pipeline.orchestration.failures import as_dagster_failures
+from ocrlty_pipeline.orchestration.partitions import split_batch_key
+from ocrlty_pipeline.orchestration.resources import OcrltyResource
+from ocrlty_pipeline.records import BatchRun
+from ocrlty_pipeline.scoring import save_evaluation
+
+
+class ArtifactIOManager(dg.ConfigurableIOManager):
+    """Writes an asset's artifact once, with its index row; loads the latest batch run of a partition."""
+
+    ocrlty: dg.ResourceDependency[OcrltyResource]
+
+    def handle_output(self, context: dg.OutputContext, obj: BatchOutcome | Evaluation) -> None:
+        services = self.ocrlty.services
+        with as_dagster_failures():
+            rel = finish_batch(services, obj) if isinstance(obj, BatchOutcome) else save_evaluation(services, obj)
+        context.add_output_metadata({"artifact_rel": rel, "artifact": services.store.full_ref(rel)})
+
+    def load_input(self, context: dg.InputContext) -> BatchRun:
+        runs = self.ocrlty.services.runs
+        with as_dagster_failures():
+            return asyncio.run(runs.load(runs.latest(*split_batch_key(context.partition_key))))

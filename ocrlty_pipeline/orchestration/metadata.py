@@ -1,0 +1,67 @@
+"""Numbers a person wants to see on a materialization."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import dagster as dg
+import numpy as np
+
+from ocrlty_pipeline.batches.runner import BatchOutcome
+from ocrlty_pipeline.evaluation.results import Evaluation
+
+PERCENTILES = (50, 90, 95, 99)
+
+
+def batch_metadata(outcome: BatchOutcome) -> dict[str, Any]:
+    """Counts, rates, latencies in milliseconds, and what it was made with."""
+    header = outcome.header
+    attempted = header.ok_count + header.error_count
+    seconds = header.timings_ms["total"] / 1000
+    return {
+        "run_id": header.run_id,
+        "status": header.status,
+        "images": header.item_count,
+        "ok": header.ok_count,
+        "errors": header.error_count,
+        "errors_by_code": dg.MetadataValue.json(header.errors_by_code),
+        "pending": header.pending_count,
+        "reused": header.reused_count,
+        "schema_valid_rate": round(header.schema_valid_count / attempted, 4) if attempted else None,
+        "images_per_second": round((attempted - header.reused_count) / seconds, 3) if seconds else None,
+        **_latencies(outcome.latencies_ms),
+        "backend": header.backend,
+        "model_id": header.model_id,
+        "prompt_sha256": header.prompt_sha256,
+        "schema_sha256": header.schema_sha256,
+    }
+
+
+def _latencies(latencies_ms: list[float]) -> dict[str, float]:
+    if not latencies_ms:
+        return {}
+    values = np.percentile(latencies_ms, PERCENTILES)
+    return {f"latency_p{p}_ms": round(float(value), 1) for p, value in zip(PERCENTILES, values, strict=True)}
+
+
+def evaluation_metadata(evaluation: Evaluation) -> dict[str, Any]:
+    """The headline figures with their intervals, and every field's."""
+    summary = evaluation.summary
+    fields = [
+        {"field": path, "accuracy": f.accuracy, "f1": f.f1, "support": f.support, "matched": f.matched}
+        for path, f in evaluation.fields.items()
+    ]
+    return {
+        "run_id": evaluation.run_id,
+        "ground_truth_version": evaluation.ground_truth_version,
+        "images_scored": summary.scored_count,
+        "images_failed": summary.failed_count,
+        "accuracy": summary.micro.accuracy,
+        "f1_micro": summary.micro.f1,
+        "f1_macro": summary.macro.f1,
+        "exact_match_rate": summary.exact_match.value,
+        "exact_match_interval": f"{summary.exact_match.low} to {summary.exact_match.high} (95 %, Wilson)",
+        "schema_valid_rate": summary.schema_valid.value,
+        "error_rate": summary.error.value,
+        "fields": dg.MetadataValue.table([dg.TableRecord(field) for field in fields]),
+    }

@@ -1,0 +1,63 @@
+"""Progress as a run tag, and a request to cancel as the run's status: both work between any two processes."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import dagster as dg
+
+from ocrlty_pipeline.batches.progress import Progress
+from ocrlty_pipeline.orchestration import run_tags
+
+
+class RunProgress:
+    """Writes a run's progress tag, and tells whether somebody wants the run to end.
+
+    An interrupt is noted instead of raised, so that a batch can finish what is in flight and write its artifact.
+    """
+
+    def __init__(self, instance: dg.DagsterInstance, run_id: str, *, min_seconds: float) -> None:
+        self._instance = instance
+        self._run_id = run_id
+        self._min_seconds = min_seconds
+        self._last = 0.0
+        self._interrupted = threading.Event()
+
+    def __call__(self, progress: Progress) -> bool:
+        """The `ProgressSink` of a batch: at most as often as the batch calls it."""
+        self._instance.add_run_tags(self._run_id, {run_tags.PROGRESS: progress.to_json()})
+        return self._interrupted.is_set() or self._canceling()
+
+    def imported(self, done: int, total: int) -> None:
+        """The progress of an import, told for every file and written at most every `min_seconds`."""
+        now = time.monotonic()
+        if done == total or now - self._last >= self._min_seconds:
+            self._last = now
+            self(Progress("importing", total, done=done, ok=done))
+
+    def interrupt(self, _signal: int, _frame: FrameType | None) -> None:
+        self._interrupted.set()
+
+    def _canceling(self) -> bool:
+        run = self._instance.get_run_by_id(self._run_id)
+        return run is not None and run.status == dg.DagsterRunStatus.CANCELING
+
+
+@contextmanager
+def run_progress(context: dg.AssetExecutionContext, *, min_seconds: float) -> Iterator[RunProgress]:
+    """The progress of this run; while it is open, interrupts ask the work to end instead of breaking it off."""
+    progress = RunProgress(context.instance, context.run_id, min_seconds=min_seconds)
+    if threading.current_thread() is not threading.main_thread():
+        yield progress
+        return
+    before = {number: signal.signal(number, progress.interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield progress
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,6 @@
+"""Names of the run tags that say what a Dagster run works on; the API and the CLI read them back."""
+
+RUN_ID = "ocrlty/run_id"
+IMAGE_SET = "ocrlty/image_set"
+TASK_ID = "ocrlty/task_id"
+PROGRESS = "ocrlty/progress"

@@ -1,0 +1,204 @@
+"""The documents that extraction and batches leave behind: extract records, batch items, batch runs.
+
+Belongs here: their fields and their JSON. Does not: how they come about, or where they are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Literal, Self
+
+import orjson
+from pydantic import BaseModel, ConfigDict
+
+from ocrlty_pipeline.errors import BackendMisconfiguredError, OcrltyError, TransientBackendError
+
+BatchStatus = Literal["succeeded", "failed", "canceled"]
+
+
+def utc_now() -> str:
+    """Now in UTC, ISO 8601 with microseconds and `Z`."""
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+class Document(BaseModel):
+    """Base of what is written as JSON: immutable, and read back leniently so that old artifacts stay readable."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
+
+    def to_bytes(self) -> bytes:
+        return self.__pydantic_serializer__.to_json(self)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Self:
+        return cls.model_validate_json(data)
+
+
+class RecordedError(Document):
+    """An error as records keep it.
+
+    Attributes:
+        retryable: the failure lies outside the item (service down, wrong address): a batch run again tries it again.
+    """
+
+    code: str
+    message: str
+    detail: dict[str, Any] | None = None
+    retryable: bool = False
+
+    @classmethod
+    def of(cls, error: OcrltyError) -> Self:
+        outside = isinstance(error, TransientBackendError | BackendMisconfiguredError)
+        return cls(code=error.code, message=error.message, detail=error.detail, retryable=outside)
+
+
+class AttemptError(RecordedError):
+    """One attempt that did not give the final answer, and what it was made with."""
+
+    attempt: int
+    resize_scale: float
+    max_tokens: int
+    temperature: float
+
+
+class SchemaViolation(Document):
+    """Where and how an answer departs from the task's schema; `path` is a JSONPath."""
+
+    path: str
+    message: str
+
+
+class Auth(Document):
+    """Who asked. The defaults stand for the person at the command line or in the Dagster UI."""
+
+    key_id: str = "local"
+    role: str = "admin"
+    scopes: list[str] = []
+
+
+class Timings(Document):
+    """Milliseconds: `vllm` is the time in the backend, whichever it is, over all attempts."""
+
+    vllm: float
+    parse_validate: float
+    total: float
+    preprocess: float
+
+
+class ModelFields(Document):
+    """What determines an answer besides the image; the same on an extract record and on its batch run."""
+
+    backend: str
+    model_id: str
+    prompt_sha256: str
+    schema_sha256: str
+    temperature: float
+    max_tokens: int
+    code_version: str
+
+
+class ExtractRecord(ModelFields):
+    """One image through one task: the extract artifact. Complete whatever the outcome."""
+
+    request_id: str
+    created_at: str
+    task_id: str
+    run_id: str | None
+    dagster_run_id: str | None
+    auth: Auth
+    input: dict[str, Any]
+    timings_ms: Timings
+    usage: dict[str, int] | None
+    raw: str | None
+    parsed: Any
+    schema_valid: bool | None
+    schema_errors: list[SchemaViolation] | None
+    error: RecordedError | None
+    error_history: list[AttemptError] | None
+    meta: dict[str, Any]
+
+    @property
+    def ok(self) -> bool:
+        """Whether the backend gave JSON; whether that follows the schema is `schema_valid`'s to say."""
+        return self.error is None
+
+
+class BatchItem(Document):
+    """One image's line in a batch run."""
+
+    file: str
+    request_id: str
+    input_ref: str | None
+    artifact_rel: str
+    ok: bool
+    parsed: Any
+    schema_valid: bool | None
+    schema_errors: list[SchemaViolation] | None
+    error: RecordedError | None
+    error_history: list[AttemptError] | None
+    timings_ms: Timings
+    usage: dict[str, int] | None
+
+    @classmethod
+    def of(cls, record: ExtractRecord, *, file: str, artifact_rel: str) -> Self:
+        return cls(
+            file=file,
+            request_id=record.request_id,
+            input_ref=record.input.get("image_ref"),
+            artifact_rel=artifact_rel,
+            ok=record.ok,
+            parsed=record.parsed,
+            schema_valid=record.schema_valid,
+            schema_errors=record.schema_errors,
+            error=record.error,
+            error_history=record.error_history,
+            timings_ms=record.timings_ms,
+            usage=record.usage,
+        )
+
+
+class BatchHeader(ModelFields):
+    """A batch run without its items.
+
+    Attributes:
+        item_count: images the run was asked for; `ok_count + error_count + pending_count`.
+        pending_count: images not attempted, because the run was cancelled or gave up.
+        resumed_from: the earlier run whose items this one continued; None for a fresh start.
+    """
+
+    run_id: str
+    created_at: str
+    finished_at: str
+    task_id: str
+    status: BatchStatus
+    status_reason: str | None
+    image_set: str
+    image_set_version: int
+    images_dir: str
+    glob: str
+    concurrency: int
+    item_count: int
+    ok_count: int
+    error_count: int
+    pending_count: int
+    schema_valid_count: int
+    reused_count: int
+    errors_by_code: dict[str, int]
+    timings_ms: dict[str, float]
+    auth: Auth
+    dagster_run_id: str | None
+    source_run_id: str | None
+    resumed_from: str | None
+
+
+class BatchRun(BatchHeader):
+    """One image set through one task: the batch artifact, items in the image set's order."""
+
+    items: list[BatchItem]
+
+
+def batch_bytes(header: BatchHeader, items: Iterable[bytes]) -> bytes:
+    """The batch artifact's JSON from items that are JSON already: a large run never exists as objects in memory."""
+    fields: Mapping[str, Any] = header.model_dump(mode="json")
+    return orjson.dumps({**fields, "items": [orjson.Fragment(item) for item in items]})

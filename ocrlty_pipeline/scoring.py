@@ -1,0 +1,66 @@
+"""A stored batch run scored against its image set's stored ground truth.
+
+`evaluation` is pure; what is fetched for it, and how its result is named and stored, is decided here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from datetime import date
+
+from ocrlty_pipeline.artifacts.index import IndexRow
+from ocrlty_pipeline.artifacts.keys import eval_key
+from ocrlty_pipeline.errors import GroundTruthError, TaskError
+from ocrlty_pipeline.evaluation.evaluator import Sample, evaluate
+from ocrlty_pipeline.evaluation.results import Evaluation, EvaluationIdentity
+from ocrlty_pipeline.ground_truth import ground_truth_of
+from ocrlty_pipeline.records import BatchRun, utc_now
+from ocrlty_pipeline.services import Services
+
+
+def score_batch(services: Services, row: IndexRow) -> Evaluation:
+    """Evaluate a batch run against the latest ground truth of its image set; stores nothing.
+
+    Raises:
+        GroundTruthError: the set has no ground truth, or none of it speaks of the run's images.
+        TaskError: the task's schema is no longer the one the run was made with.
+    """
+    batch = asyncio.run(services.runs.load(row))
+    stored = asyncio.run(services.image_sets.load_ground_truth(batch.image_set))
+    if stored is None:
+        raise GroundTruthError(
+            f"Image set {batch.image_set!r} has no ground truth; "
+            f"give it some with `ocrlty import DIR --name {batch.image_set} --gt FILE`."
+        )
+    task = services.tasks[batch.task_id]
+    if task.schema_sha256 != batch.schema_sha256:
+        raise TaskError(
+            f"The schema of task {batch.task_id!r} has changed since run {batch.run_id!r}; run the image set again."
+        )
+    # The whole set's files, not those the run reached: which entry speaks of which file is not the run's to change.
+    manifest = asyncio.run(services.image_sets.load(batch.image_set, batch.image_set_version))
+    match = ground_truth_of(stored.content, stored.image_key).match([item.file for item in manifest.items])
+    return evaluate([Sample.of(item) for item in batch.items], match, task.schema, _identity(batch, stored.version))
+
+
+def save_evaluation(services: Services, evaluation: Evaluation) -> str:
+    """Store the eval artifact; returns its key."""
+    rel = eval_key(date.fromisoformat(evaluation.created_at[:10]), evaluation.eval_id)
+    facts = evaluation.model_dump(mode="json", include=_INDEXED)
+    asyncio.run(services.runs.save(rel, evaluation.to_bytes(), facts))
+    return rel
+
+
+_INDEXED = {"eval_id", "run_id", "task_id", "image_set", "created_at"}
+
+
+def _identity(batch: BatchRun, ground_truth_version: int) -> EvaluationIdentity:
+    return EvaluationIdentity(
+        eval_id=f"eval-{uuid.uuid4().hex[:16]}",
+        created_at=utc_now(),
+        run_id=batch.run_id,
+        task_id=batch.task_id,
+        image_set=batch.image_set,
+        ground_truth_version=ground_truth_version,
+    )

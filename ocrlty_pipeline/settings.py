@@ -1,0 +1,160 @@
+"""The one Settings object: every environment variable the system reads, its type, default and bounds.
+
+Belongs here: names, defaults, validation. Does not: reading the environment anywhere else, or connecting to anything.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Literal, get_args
+
+from dotenv import dotenv_values
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_core import ErrorDetails
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ocrlty_pipeline.errors import ConfigError
+
+ENV_FILE = ".env"
+# Only names below these prefixes are ours to judge: another program's variables are none of our business.
+OWN_PREFIXES = ("VLLM_", "OCRLTY_", "OCR_", "S3_", "MAX_IMAGE_", "MAX_BATCH_", "JOBS_")
+
+Positive = Annotated[int, Field(gt=0)]
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Pause = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+# Pillow opens no larger image: twice its MAX_IMAGE_PIXELS.
+PILLOW_MAX_PIXELS = 178_956_970
+
+
+class Settings(BaseSettings):
+    """Configuration of one process, read once. Field `vllm_base_url` is the variable `VLLM_BASE_URL`, and so on."""
+
+    model_config = SettingsConfigDict(env_file=ENV_FILE, extra="ignore", frozen=True, env_ignore_empty=True)
+
+    # Where things are kept
+    ocrlty_home: Path = Path(".ocrlty")
+    database_url: SecretStr | None = None
+    artifacts_dir: Path | None = None
+    data_root: Path = Path()
+    s3_bucket: str | None = None
+    s3_endpoint_url: str | None = None
+    s3_region: str = "auto"
+    s3_prefix: str = ""
+    s3_allow_overwrite: bool = False
+    s3_force_path_style: bool = False
+    aws_access_key_id: SecretStr | None = None
+    aws_secret_access_key: SecretStr | None = None
+
+    # What extracts
+    inference_backend: Literal["mock", "vllm", "ocr"] = "ocr"
+    ocrlty_tasks_dir: Path | None = None
+    vllm_base_url: str = "http://localhost:8000/v1"
+    vllm_api_key: SecretStr | None = None
+    vllm_model: str = "Qwen/Qwen3-VL-8B-Instruct"
+    vllm_max_model_len: Positive = 8192
+    vllm_temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
+    vllm_max_tokens: Positive = 1024
+    vllm_connect_timeout_s: Seconds = 5.0
+    vllm_read_timeout_s: Seconds = 120.0
+    vllm_write_timeout_s: Seconds = 30.0
+    vllm_pool_timeout_s: Seconds = 60.0
+    vllm_retry_max_attempts: Positive = 4
+    vllm_retry_base_s: Pause = 0.5
+    vllm_retry_max_s: Pause = 20.0
+    vllm_http_max_connections: Positive = 64
+    vllm_http_max_keepalive: Positive = 64
+    vllm_context_max_attempts: Positive = 4
+    vllm_context_shrink: Annotated[float, Field(gt=0, lt=1)] = 0.7
+    vllm_context_min_tokens: Positive = 256
+    ocr_workers: Positive = 1
+
+    # Limits
+    max_image_bytes: Positive = 20 * 1024 * 1024
+    max_image_pixels: Annotated[int, Field(gt=0, le=PILLOW_MAX_PIXELS)] = 50_000_000
+    max_batch_files: Positive = 100_000
+    max_batch_bytes: Positive = 50 * 1024**3
+
+    # How batches report
+    jobs_max_concurrency: Positive = 32
+    jobs_progress_min_seconds: Seconds = 1.0
+    code_version: str = "unknown"
+
+    @field_validator("database_url")
+    @classmethod
+    def _psycopg3_url(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not url.get_secret_value().startswith("postgresql+psycopg://"):
+            raise ValueError("must start with postgresql+psycopg:// (psycopg 3)")
+        return url
+
+    @field_validator("vllm_base_url", "s3_endpoint_url")
+    @classmethod
+    def _http_url(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return url.rstrip("/") if url else url
+
+    @field_validator("s3_prefix")
+    @classmethod
+    def _no_outer_slashes(cls, prefix: str) -> str:
+        return prefix.strip("/")
+
+    @property
+    def home(self) -> Path:
+        """Absolute folder of the embedded defaults: PostgreSQL, Dagster's home, artifacts."""
+        return self.ocrlty_home.expanduser().resolve()
+
+    @property
+    def log_dir(self) -> Path:
+        """Absolute folder of the logs of processes that commands start."""
+        return self.home / "logs"
+
+    @property
+    def artifacts_path(self) -> Path:
+        """Absolute folder of local artifacts."""
+        return (self.artifacts_dir or self.home / "artifacts").expanduser().resolve()
+
+    @property
+    def data_root_path(self) -> Path:
+        """Absolute folder outside which no image is read by name."""
+        return self.data_root.expanduser().resolve()
+
+
+def load_settings() -> Settings:
+    """Read the environment and `.env`.
+
+    Raises:
+        ConfigError: a value is bad, or a variable looks like ours but is not one; names the variable.
+    """
+    for name in (*os.environ, *_names_in_env_file()):
+        _refuse_unknown(name.upper())
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = "; ".join(map(_described, error.errors()))
+        raise ConfigError(f"Bad configuration: {problems}. Correct it in the environment or in {ENV_FILE}.") from None
+
+
+def _described(problem: ErrorDetails) -> str:
+    """The variable, what is wrong with it, and its value unless it holds a secret."""
+    name = str(problem["loc"][0])
+    secret = SecretStr in (Settings.model_fields[name].annotation, *get_args(Settings.model_fields[name].annotation))
+    value = "a secret" if secret else repr(problem["input"])
+    return f"{name.upper()}: {problem['msg'].removeprefix('Value error, ')} (got {value})"
+
+
+def _names_in_env_file() -> Iterable[str]:
+    try:
+        return dotenv_values(ENV_FILE, interpolate=False)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{Path(ENV_FILE).absolute()}: cannot be read as UTF-8 text: {error}.") from None
+
+
+def _refuse_unknown(name: str) -> None:
+    known = {field.upper() for field in Settings.model_fields}
+    if name.startswith(OWN_PREFIXES) and name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else "see the configuration table in README.md."
+        raise ConfigError(f"Unknown configuration variable {name}: {hint}")

@@ -1,0 +1,77 @@
+"""The command line as a person uses it: real processes, a real database, Dagster runs that execute."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+import pytest
+
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, "-m", "ocrlty_pipeline.cli"]
+
+
+@dataclass
+class Workplace:
+    """A folder to work in: images below `data`, everything else below `home`, and the environment that says so."""
+
+    data: Path
+    home: Path
+    environment: dict[str, str]
+
+    def start(self, *arguments, **variables):
+        return subprocess.Popen(
+            [*COMMAND, *map(str, arguments)],
+            cwd=self.data.parent,
+            env=self.environment | variables,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def ocrlty(self, *arguments, **variables):
+        """Run a command to its end."""
+        process = self.start(*arguments, **variables)
+        output, errors = process.communicate(timeout=300)
+        return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
+
+    def succeed(self, *arguments, **variables):
+        done = self.ocrlty(*arguments, **variables)
+        assert done.returncode == 0, done.stderr
+        return done
+
+    def run_json(self, *arguments, **variables):
+        return orjson.loads(self.succeed("run", *arguments, "--json", **variables).stdout)
+
+    def refused(self, *arguments, **variables):
+        """The one sentence with which a command refuses."""
+        done = self.ocrlty(*arguments, **variables)
+        assert done.returncode == 1, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        (line,) = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+        return line.removeprefix("Error: ")
+
+    def artifacts(self, kind):
+        return sorted((self.home / "artifacts" / kind).rglob("*.json"))
+
+
+@pytest.fixture
+def workplace(tmp_path, database_url):
+    """A place of its own for each test, on the test session's database server."""
+    data = tmp_path / "data"
+    data.mkdir()
+    inherited = {
+        name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG", "XDG_RUNTIME_DIR")
+    }
+    environment = inherited | {
+        "PYTHONPATH": str(ROOT),
+        "OCRLTY_HOME": str(tmp_path / "home"),
+        "DATA_ROOT": str(data),
+        "DATABASE_URL": database_url,
+        "INFERENCE_BACKEND": "mock",
+    }
+    return Workplace(data, tmp_path / "home", environment)
