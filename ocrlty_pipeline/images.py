@@ -130,7 +130,7 @@ def _encode(image: Image.Image, *, lossless: bool) -> tuple[bytes, str]:
 def check_image(data: bytes, limits: ImageLimits) -> CheckedImage:
     """Look at the file's content and refuse what is not a whole, reasonable image.
 
-    Its pixels are decoded to find truncation: a JPEG's at an eighth of its size, a PNG's after its checksums.
+    Truncation is found by a JPEG's end marker, by a PNG's checksums, by decoding any other.
 
     Raises:
         ImageError: empty, too large, of no known type, or broken; says which.
@@ -176,18 +176,30 @@ def _open_and_verify(data: bytes, limits: ImageLimits) -> CheckedImage:
         # Many phones append further pictures to a JPEG, which Pillow then calls an MPO.
         mime_type, extension = FORMATS["JPEG" if image.format == "MPO" else str(image.format)]
         deep = image.mode.startswith("I;16")
-        _check_integrity(image)
+        _check_integrity(image, data)
     with Image.open(io.BytesIO(data), formats=list(FORMATS)) as image:
         oriented = image.getexif().get(ExifTags.Base.Orientation) not in range(2, 9)
     return CheckedImage(data, mime_type, extension, width, height, oriented, deep)
 
 
-def _check_integrity(image: Image.Image) -> None:
+def _check_integrity(image: Image.Image, data: bytes) -> None:
     if image.format == "PNG":
         image.verify()
-    else:
+    # Decoding took a third of a batch's processor time, though the end marker tells the same of nearly every file.
+    elif image.format not in ("JPEG", "MPO") or not _jpeg_ends(data):
         image.draft("L", (max(1, image.width // 8), max(1, image.height // 8)))
         image.load()
+
+
+def _jpeg_ends(data: bytes) -> bool:
+    """Whether the end marker (EOI) follows the first scan (SOS): ITU-T T.81, B.1; a thumbnail's own comes before."""
+    position = 2
+    while data[position : position + 1] == b"\xff":
+        marker, size = data[position + 1 : position + 2], data[position + 2 : position + 4]
+        if marker == b"\xda":
+            return data.find(b"\xff\xd9", position) > 0
+        position += 2 + int.from_bytes(size)
+    return False
 
 
 def type_of(head: bytes) -> tuple[str, str] | None:
