@@ -8,7 +8,7 @@ import dagster as dg
 import numpy as np
 
 from ocrlty_pipeline.batches.runner import BatchOutcome
-from ocrlty_pipeline.evaluation.results import Evaluation
+from ocrlty_pipeline.evaluation.results import Evaluation, Rate
 
 PERCENTILES = (50, 90, 95, 99)
 
@@ -60,8 +60,12 @@ def evaluation_metadata(evaluation: Evaluation) -> dict[str, Any]:
         "f1_micro": summary.micro.f1,
         "f1_macro": summary.macro.f1,
         "exact_match_rate": summary.exact_match.value,
-        "exact_match_interval": f"{summary.exact_match.low} to {summary.exact_match.high} (95 %, Wilson)",
+        "exact_match_interval": _interval(summary.exact_match),
         "schema_valid_rate": summary.schema_valid.value,
         "error_rate": summary.error.value,
         "fields": dg.MetadataValue.table([dg.TableRecord(field) for field in fields]),
     }
+
+
+def _interval(rate: Rate) -> str:
+    return "not scored" if rate.value is None else f"{rate.low:.3f} to {rate.high:.3f} (95 %, Wilson)"
