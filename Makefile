@@ -32,8 +32,11 @@ test: $(READY)
 lint: $(READY)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
-bench: $(READY)
+bench: $(READY)  ## A batch beside the bare client; runs through the queue beside Dagster's own launcher; the online lane; many runs
 	@$(BIN)/python -m benchmarks.batch
+	@$(BIN)/python -m benchmarks.queued_runs
+	@$(BIN)/python -m benchmarks.online
+	@$(BIN)/python -m benchmarks.soak
 
 lock: $(READY)  ## Pin the newest versions that pyproject.toml allows
 	@$(BIN)/uv pip compile pyproject.toml --group dev --universal --generate-hashes --python-version 3.11 --no-header --upgrade --quiet -o requirements.lock

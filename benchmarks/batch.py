@@ -14,7 +14,7 @@ import argparse
 import asyncio
 import json
 import os
-import resource
+import re
 import subprocess
 import sys
 import tempfile
@@ -25,16 +25,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from PIL import Image
 
 from ocrlty_pipeline.backends.base import InferenceRequest
 from ocrlty_pipeline.backends.vllm.backend import VllmBackend
 from ocrlty_pipeline.image_sets import FolderSource
 from ocrlty_pipeline.images import check_image
+from ocrlty_pipeline.orchestration import run_tags
 from ocrlty_pipeline.orchestration.jobs import BATCH_EXTRACT
-from ocrlty_pipeline.orchestration.launch import RunRequest, register_image_set, start_run
+from ocrlty_pipeline.orchestration.launch import RunRequest, register_image_set, single_worker, start_run
 from ocrlty_pipeline.orchestration.partitions import batch_partition_key
 from ocrlty_pipeline.orchestration.stack import dagster_instance, running_stack
+from ocrlty_pipeline.orchestration.warm.identity import ProcessIdentity
 from ocrlty_pipeline.services import Services, open_services
 from ocrlty_pipeline.settings import load_settings
 from tests.support.openai_server import openai_server
@@ -94,7 +97,7 @@ async def send_bare(requests: list[InferenceRequest], concurrency: int) -> float
 
 
 def run_batch(folder: Path, count: int, concurrency: int) -> Measured:
-    """One Dagster run over the first `count` images, as the only child process of this one."""
+    """One Dagster run over the first `count` images, in a worker process of its own."""
     with (
         running_stack(load_settings()) as settings,
         open_services(settings) as services,
@@ -103,16 +106,24 @@ def run_batch(folder: Path, count: int, concurrency: int) -> Measured:
         source = FolderSource(folder, settings.data_root_path, services.folder_limits)
         asyncio.run(services.image_sets.import_folder("bench", source))
         register_image_set(instance, "bench")
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         config = {"backend": "vllm", "concurrency": concurrency, "limit": count, "resume": False}
         request = RunRequest(BATCH_EXTRACT, batch_partition_key("bench", TASK), {"extractions": config})
-        run = start_run(instance, request, settings.log_dir).wait()
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        batch = asyncio.run(services.runs.load(services.runs.find(run.tags["ocrlty/run_id"])))
+        with single_worker(instance, settings) as pool:
+            run = start_run(instance, request, pool).wait()
+            cpu_s, peak_rss_mb = usage_of(run.tags[run_tags.WORKER])
+        batch = asyncio.run(services.runs.load(services.runs.find(run.tags[run_tags.RUN_ID])))
     if (batch.ok_count, batch.schema_valid_count) != (count, count):
         raise SystemExit(f"{batch.ok_count} of {count} images gave a result: nothing is measured by that.")
-    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Measured(count, count / batch.timings_ms["total"] * 1000, cpu_s, after.ru_maxrss / 1024)
+    return Measured(count, count / batch.timings_ms["total"] * 1000, cpu_s, peak_rss_mb)
+
+
+def usage_of(worker_tag: str) -> tuple[float, float]:
+    """CPU seconds and peak resident MiB of a run's process, from its start."""
+    worker = ProcessIdentity.from_tag(worker_tag)
+    assert worker is not None
+    cpu = psutil.Process(worker.pid).cpu_times()
+    (peak,) = re.findall(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{worker.pid}/status").read_text())
+    return cpu.user + cpu.system, int(peak) / 1024
 
 
 def in_own_process(mode: str, folder: Path, count: int, concurrency: int) -> Any:

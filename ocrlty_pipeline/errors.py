@@ -13,10 +13,12 @@
     │   ├── ContextTooLongError        a smaller image or token budget may succeed
     │   └── OutputTruncatedError       the answer ended at the token budget
     ├── OutputError            the model's text holds no JSON value
-    └── StorageError           artifacts or database
-        ├── StorageUnavailableError    disk, bucket or database cannot be reached
-        ├── ArtifactNotFoundError
-        └── ArtifactConflictError      the key holds other content
+    ├── StorageError           artifacts or database
+    │   ├── StorageUnavailableError    disk, bucket or database cannot be reached
+    │   ├── ArtifactNotFoundError
+    │   └── ArtifactConflictError      the key holds other content
+    ├── BusyError              as many requests wait as may; the same one may come again shortly
+    └── WorkerDiedError        the process that executed a request ended before it did
 
 A message names the thing, the value and the way out. What HTTP or Dagster make of an error is decided by their own
 layers.
@@ -131,3 +133,11 @@ class ArtifactNotFoundError(StorageError):
 
 class ArtifactConflictError(StorageError):
     code = "artifact_conflict"
+
+
+class BusyError(OcrltyError):
+    code = "busy"
+
+
+class WorkerDiedError(OcrltyError):
+    code = "worker_died"

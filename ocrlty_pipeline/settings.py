@@ -20,7 +20,7 @@ from ocrlty_pipeline.errors import ConfigError
 
 ENV_FILE = ".env"
 # Only names below these prefixes are ours to judge: another program's variables are none of our business.
-OWN_PREFIXES = ("VLLM_", "OCRLTY_", "OCR_", "S3_", "MAX_IMAGE_", "MAX_BATCH_", "JOBS_")
+OWN_PREFIXES = ("VLLM_", "OCRLTY_", "OCR_", "S3_", "MAX_IMAGE_", "MAX_BATCH_", "JOBS_", "WARM_", "ONLINE_")
 
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -76,6 +76,15 @@ class Settings(BaseSettings):
     max_image_pixels: Annotated[int, Field(gt=0, le=PILLOW_MAX_PIXELS)] = 50_000_000
     max_batch_files: Positive = 100_000
     max_batch_bytes: Positive = 50 * 1024**3
+
+    # Worker processes
+    warm_workers: Positive = 6
+    warm_worker_max_runs: Positive = 1000
+    warm_worker_max_mb: Positive = 2048
+    online_workers: Positive = 2
+    online_max_in_flight: Positive = 128
+    online_max_waiting: Annotated[int, Field(ge=0)] = 256
+    online_max_shared: Positive = 64
 
     # How batches report
     jobs_max_concurrency: Positive = 32

@@ -17,6 +17,7 @@ from ocrlty_pipeline.artifacts.keys import parse_document_key
 from ocrlty_pipeline.artifacts.store import ArtifactStore
 from ocrlty_pipeline.db.models import SCHEMA, ArtifactKind, Base
 from ocrlty_pipeline.errors import StorageError
+from ocrlty_pipeline.records import ExtractRecord
 
 # Where a list continues: created_at and artifact_id of the last row seen.
 Cursor = tuple[datetime, str]
@@ -56,6 +57,7 @@ _TABLE = Base.metadata.tables[f"{SCHEMA}.artifacts"]
 _COLUMNS = [_TABLE.c[field.name] for field in fields(IndexRow)]
 _ADD = insert(_TABLE).on_conflict_do_nothing()
 _COUNT_ROWS = {"preserve_rowcount": True}
+_OF_EXTRACT = {"request_id", "created_at", "task_id", "run_id", "dagster_run_id", "auth", "input", "error"}
 _NEWEST_FIRST = (_TABLE.c.created_at.desc(), _TABLE.c.artifact_id.desc())
 
 
@@ -94,6 +96,11 @@ def index_row(rel: str, document: Mapping[str, Any], store: ArtifactStore) -> In
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise StorageError(f"{store.full_ref(rel)} is not an artifact's document: {error!r}.") from error
+
+
+def extract_row(rel: str, record: ExtractRecord, store: ArtifactStore) -> IndexRow:
+    """The row of an extract artifact from its record, without the cost of its JSON."""
+    return index_row(rel, record.model_dump(include=_OF_EXTRACT), store)
 
 
 class ArtifactIndex:

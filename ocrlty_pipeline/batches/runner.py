@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date
 
-from ocrlty_pipeline.artifacts.index import ArtifactIndex, IndexRow, index_row
+from ocrlty_pipeline.artifacts.index import ArtifactIndex, IndexRow, extract_row
 from ocrlty_pipeline.artifacts.keys import batch_key, extract_key
 from ocrlty_pipeline.artifacts.store import ArtifactStore
 from ocrlty_pipeline.batches.journal import Claim
@@ -183,7 +183,7 @@ class BatchRunner:
         item = BatchItem.of(record, file=self._inputs[position].file, artifact_rel=rel)
         self._items[position] = item.to_bytes()
         self._count(record, reused=reused)
-        self._rows.append(index_row(rel, record.model_dump(include=_INDEXED), self._store))
+        self._rows.append(extract_row(rel, record, self._store))
         if len(self._rows) >= INDEX_ROWS_AT_ONCE:
             await self._flush()
 
@@ -281,6 +281,3 @@ class BatchRunner:
             max_tokens=context.policy.max_tokens,
             code_version=context.code_version,
         )
-
-
-_INDEXED = {"request_id", "created_at", "task_id", "run_id", "dagster_run_id", "auth", "input", "error"}

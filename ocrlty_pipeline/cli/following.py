@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import dagster as dg
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from ocrlty_pipeline.cli.interrupts import Interrupts, interrupts
 from ocrlty_pipeline.cli.output import console, say
 from ocrlty_pipeline.errors import OcrltyError
-from ocrlty_pipeline.orchestration.launch import RunProcess, RunRequest, failure_message, start_run
+from ocrlty_pipeline.orchestration.launch import LaunchedRun, RunRequest, failure_message, start_run
+from ocrlty_pipeline.orchestration.warm.pool import WarmPool
 
-POLL_S = 0.3
+POLL_S = 0.1
 LINE_EVERY_S = 10.0
 
 
@@ -29,39 +30,38 @@ class RunFailedError(OcrltyError):
         self.run = run
 
 
-def follow(instance: dg.DagsterInstance, request: RunRequest, *, title: str, log_dir: Path) -> dg.DagsterRun:
-    """Execute a run and show how far it is; the first Ctrl-C cancels it, the second kills its process.
+def follow(instance: dg.DagsterInstance, pool: WarmPool, request: RunRequest, *, title: str) -> dg.DagsterRun:
+    """Have a run executed and show how far it is; the first Ctrl-C cancels it, the second ends its process.
 
     Raises:
         RunFailedError: it failed or was cancelled; the message says why.
     """
-    process = start_run(instance, request, log_dir)
-    with _Display(title) as display:
-        _watch(process, display)
-        run = process.wait()
+    with interrupts() as told, _Display(title) as display:
+        launched = start_run(instance, request, pool)
+        _watch(launched, display, told)
+        run = launched.wait()
         if run.status is dg.DagsterRunStatus.SUCCESS:
             display.complete()
     if run.status is dg.DagsterRunStatus.SUCCESS:
         return run
     if run.status is dg.DagsterRunStatus.CANCELED:
         raise RunFailedError("Cancelled; what was done is kept, and the same command continues it.", run)
-    raise RunFailedError(f"{failure_message(instance, run)} (Dagster run {run.run_id}, log {process.log})", run)
+    raise RunFailedError(f"{failure_message(instance, run)} (Dagster run {run.run_id}, log {launched.log})", run)
 
 
-def _watch(process: RunProcess, display: _Display) -> None:
-    interrupted = False
-    while process.alive:
-        try:
-            display.show(process.poll())
-            time.sleep(POLL_S)
-        except KeyboardInterrupt:
-            if interrupted:
-                process.kill()
-                return
-            interrupted = True
-            process.interrupt()
-            say("Cancelling: calls in flight are awaited. Press Ctrl-C again to kill the run.")
-    display.show(process.poll())
+def _watch(launched: LaunchedRun, display: _Display, told: Interrupts) -> None:
+    heard = 0
+    while launched.alive:
+        display.show(launched.progress())
+        if told.count > heard == 0:
+            heard = told.count
+            launched.cancel()
+            say("Cancelling: calls in flight are awaited. Press Ctrl-C again to end the run at once.")
+        elif told.count > heard:
+            heard = told.count
+            launched.kill()
+        time.sleep(POLL_S)
+    display.show(launched.progress())
 
 
 class _Display:

@@ -15,8 +15,9 @@ from ocrlty_pipeline.ground_truth import ground_truth_of, load_ground_truth, rea
 from ocrlty_pipeline.image_folders import EVERY_FILE, folder_files
 from ocrlty_pipeline.image_sets import check_image_set_name
 from ocrlty_pipeline.orchestration.jobs import INGEST
-from ocrlty_pipeline.orchestration.launch import RunRequest, register_image_set
+from ocrlty_pipeline.orchestration.launch import RunRequest, register_image_set, single_worker
 from ocrlty_pipeline.orchestration.stack import dagster_instance, running_stack
+from ocrlty_pipeline.orchestration.warm.processes import warm_up
 from ocrlty_pipeline.services import open_services
 from ocrlty_pipeline.settings import load_settings
 
@@ -29,6 +30,7 @@ def import_(
     gt_image_key: Annotated[str, typer.Option(help="Key under which an entry names its image.")] = "file",
 ) -> None:
     """Register a folder as an image set, with its ground truth if there is some."""
+    warm_up()
     settings = load_settings()
     # What the run would refuse is refused before anything is registered.
     check_image_set_name(name)
@@ -46,7 +48,8 @@ def import_(
     )
     with running_stack(settings) as running, dagster_instance() as instance, open_services(running) as services:
         register_image_set(instance, name)
-        follow(instance, request, title=f"Importing {name}", log_dir=running.log_dir)
+        with single_worker(instance, running) as pool:
+            follow(instance, pool, request, title=f"Importing {name}")
         manifest = asyncio.run(services.image_sets.load(name))
         truth = asyncio.run(services.image_sets.load_ground_truth(name))
     say(f"Image set {name} (version {manifest.version}): {len(manifest.items)} images.")

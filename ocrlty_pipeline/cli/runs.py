@@ -12,9 +12,11 @@ from ocrlty_pipeline.cli.following import RunFailedError, follow
 from ocrlty_pipeline.cli.output import print_json, print_run
 from ocrlty_pipeline.orchestration import run_tags
 from ocrlty_pipeline.orchestration.jobs import BATCH_EXTRACT, EVALUATE
-from ocrlty_pipeline.orchestration.launch import RunRequest, register_image_set
+from ocrlty_pipeline.orchestration.launch import RunRequest, register_image_set, single_worker
 from ocrlty_pipeline.orchestration.partitions import batch_partition_key
 from ocrlty_pipeline.orchestration.stack import dagster_instance, running_stack
+from ocrlty_pipeline.orchestration.warm.pool import WarmPool
+from ocrlty_pipeline.orchestration.warm.processes import warm_up
 from ocrlty_pipeline.services import Services, open_services
 from ocrlty_pipeline.settings import load_settings
 
@@ -31,6 +33,7 @@ def run(  # noqa: PLR0913 -- one parameter an option
     json: Annotated[bool, typer.Option("--json", help="Print the run as one JSON document.")] = False,
 ) -> None:
     """Extract an image set with a task, and score the result where there is ground truth."""
+    warm_up()
     config = {"backend": backend, "limit": limit, "concurrency": concurrency, "run_id": run_id, "resume": not fresh}
     with (
         running_stack(load_settings()) as settings,
@@ -39,8 +42,9 @@ def run(  # noqa: PLR0913 -- one parameter an option
     ):
         _check(services, name, task)
         register_image_set(instance, name)
-        launcher = _Launcher(instance, services, name, task)
-        failure = launcher.extract_and_evaluate({key: value for key, value in config.items() if value is not None})
+        with single_worker(instance, settings) as pool:
+            launcher = _Launcher(instance, pool, services, name, task)
+            failure = launcher.extract_and_evaluate({key: value for key, value in config.items() if value is not None})
         document = launcher.document()
         location = services.store.location
     if document is not None:
@@ -58,8 +62,9 @@ def _check(services: Services, name: str, task: str) -> None:
 class _Launcher:
     """The Dagster runs of one `ocrlty run`."""
 
-    def __init__(self, instance: dg.DagsterInstance, services: Services, name: str, task: str) -> None:
+    def __init__(self, instance: dg.DagsterInstance, pool: WarmPool, services: Services, name: str, task: str) -> None:
         self._instance = instance
+        self._pool = pool
         self._services = services
         self._name = name
         self._task = task
@@ -84,4 +89,4 @@ class _Launcher:
 
     def _follow(self, job: str, ops: dict[str, Any], title: str) -> dg.DagsterRun:
         request = RunRequest(job, batch_partition_key(self._name, self._task), ops)
-        return follow(self._instance, request, title=title, log_dir=self._services.settings.log_dir)
+        return follow(self._instance, self._pool, request, title=title)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +17,7 @@ import httpx2
 import typer
 
 from ocrlty_pipeline.artifacts.store import ArtifactStore
+from ocrlty_pipeline.cli.interrupts import interrupts
 from ocrlty_pipeline.cli.output import results, say
 from ocrlty_pipeline.deployment import deployment_file
 from ocrlty_pipeline.errors import OcrltyError
@@ -38,15 +37,15 @@ class ServiceDiedError(OcrltyError):
 
 def up(port: Annotated[int, typer.Option(min=1, max=65535, help="Port of Dagster's UI.")] = 3000) -> None:
     """Start the database, Dagster's webserver and its daemon, and keep them running until Ctrl-C."""
-    with running_stack(load_settings()) as settings, _until_told() as told:
+    with running_stack(load_settings()) as settings, interrupts() as told:
         workspace = str(deployment_file("workspace.yaml"))
         log_dir, url = settings.log_dir, f"http://{HOST}:{port}"
         with (
             _process("webserver", ["dagster_webserver", "-h", HOST, "-p", str(port), "-w", workspace], log_dir) as web,
-            _process("daemon", ["dagster._daemon", "run", "-w", workspace], log_dir) as daemon,
+            _process("daemon", ["ocrlty_pipeline.orchestration.daemon"], log_dir) as daemon,
         ):
             processes = [web, daemon]
-            while not _ready(url) and not told.is_set():
+            while not _ready(url) and not told.count:
                 _refuse_dead(processes)
                 time.sleep(0.5)
             say(f"Dagster's UI: {url}")
@@ -115,15 +114,3 @@ def _ready(url: str) -> bool:
         return httpx2.get(f"{url}/server_info", timeout=2.0).is_success
     except httpx2.TransportError:
         return False  # It is still starting; a dead process is noticed apart from this.
-
-
-@contextmanager
-def _until_told() -> Iterator[threading.Event]:
-    """An event that Ctrl-C and SIGTERM set."""
-    told = threading.Event()
-    before = {number: signal.signal(number, lambda *_: told.set()) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield told
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -1,32 +1,29 @@
-"""Create a Dagster run and execute it in a process of its own, for commands that must work without Dagster's daemon.
+"""Create a Dagster run and have it executed, for commands that must work without Dagster's daemon.
 
-The run stands in Dagster like any other: it can be watched and terminated in the UI. Its process is the one that
-Dagster's own launchers start.
+The run stands in Dagster like any other: it can be watched and terminated in the UI.
 """
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Mapping
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import orjson
-from dagster._core.definitions.reconstruct import ReconstructableRepository
-from dagster._grpc.types import ExecuteRunArgs
 from dagster_shared.error import SerializableErrorInfo
-from dagster_shared.serdes import serialize_value
 
-from ocrlty_pipeline import definitions
 from ocrlty_pipeline.orchestration import run_tags
+from ocrlty_pipeline.orchestration.code_location import REPOSITORY_TAG, job_code_origin, resolved_job
 from ocrlty_pipeline.orchestration.partitions import IMAGE_SET
+from ocrlty_pipeline.orchestration.warm.pool import PoolOptions, WarmPool
+from ocrlty_pipeline.settings import Settings
 
-CODE_LOCATION = "ocrlty_pipeline"
-# How Dagster's UI finds the job of a run that it did not launch itself.
-REPOSITORY_TAG = {".dagster/repository": f"__repository__@{CODE_LOCATION}"}
+WAIT_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,60 +39,70 @@ class RunRequest:
         return {"ops": {op: {"config": dict(config)} for op, config in self.ops.items()}}
 
 
-class RunProcess:
-    """A run in execution."""
+class LaunchedRun:
+    """A run that a pool of this process executes."""
 
-    def __init__(self, instance: dg.DagsterInstance, run: dg.DagsterRun, log: Path) -> None:
-        self.run_id = run.run_id
-        self.log = log
+    def __init__(self, instance: dg.DagsterInstance, run_id: str, pool: WarmPool) -> None:
+        self.run_id = run_id
         self._instance = instance
-        with log.open("ab") as output:
-            self._process = subprocess.Popen(  # noqa: S603 -- our own interpreter
-                _command(instance, run), stdin=subprocess.DEVNULL, stdout=output, stderr=output
-            )
+        self._pool = pool
 
-    def poll(self) -> dict[str, Any] | None:
-        """The run's progress as last told; None before the first word."""
-        run = self._instance.get_run_by_id(self.run_id)
-        told = run.tags.get(run_tags.PROGRESS) if run else None
-        return None if told is None else orjson.loads(told)
+    @property
+    def log(self) -> Path | None:
+        """File of what the pool's workers print."""
+        return self._pool.log
 
     @property
     def alive(self) -> bool:
-        return self._process.poll() is None
+        return self._pool.holds(self.run_id)
 
-    def wait(self, timeout_s: float | None = None) -> dg.DagsterRun:
-        """Wait for the process; a run whose process died without a word is marked failed."""
-        code = self._process.wait(timeout_s)
+    def progress(self) -> dict[str, Any] | None:
+        """The run's progress as last told; None before the first word."""
+        told = self.record().tags.get(run_tags.PROGRESS)
+        return None if told is None else orjson.loads(told)
+
+    def record(self) -> dg.DagsterRun:
         run = self._instance.get_run_by_id(self.run_id)
-        assert run is not None  # noqa: S101 -- created before the process
-        if not run.is_finished:
-            self._instance.report_run_failed(run, f"Its process ended with exit code {code} before the run did.")
-            run = self._instance.get_run_by_id(self.run_id) or run
+        assert run is not None  # noqa: S101 -- created before it was launched
         return run
 
-    def interrupt(self) -> None:
+    def wait(self) -> dg.DagsterRun:
+        """Wait for its end, whatever that is."""
+        while self.alive:
+            time.sleep(WAIT_S)
+        return self.record()
+
+    def cancel(self) -> None:
         """Ask the run to end: what is done stays."""
-        run = self._instance.get_run_by_id(self.run_id)
-        if run is not None and not run.is_finished:
+        run = self.record()
+        if not run.is_finished:
             self._instance.report_run_canceling(run)
+            self._pool.cancel(self.run_id)
 
     def kill(self) -> None:
-        self._process.kill()
+        """End its process at once."""
+        self._pool.cancel(self.run_id, grace_s=0)
 
 
-def start_run(instance: dg.DagsterInstance, request: RunRequest, log_dir: Path) -> RunProcess:
-    """Create the run and start its process; its output goes to a file of its own in `log_dir`."""
-    job = definitions.defs().resolve_job_def(request.job)
-    repository = ReconstructableRepository.for_module(definitions.__name__, "defs")
+@contextmanager
+def single_worker(instance: dg.DagsterInstance, settings: Settings) -> Iterator[WarmPool]:
+    """A pool of one worker, which begins to warm up at once; what it prints goes to a file."""
+    log = settings.log_dir / f"worker-{os.getpid()}.log"
+    with WarmPool(instance.get_ref(), PoolOptions.from_settings(settings, size=1, log=log)) as pool:
+        yield pool
+
+
+def start_run(instance: dg.DagsterInstance, request: RunRequest, pool: WarmPool) -> LaunchedRun:
+    """Create a run and have a pool execute it."""
+    job = resolved_job(request.job)
     run = instance.create_run_for_job(
         job_def=job,
         run_config=request.run_config,
         tags=_tags(job, request),
-        job_code_origin=repository.get_reconstructable_job(request.job).get_python_origin(),
+        job_code_origin=job_code_origin(request.job),
     )
-    log_dir.mkdir(parents=True, exist_ok=True)
-    return RunProcess(instance, run, log_dir / f"{run.run_id}.log")
+    pool.submit(run.run_id)
+    return LaunchedRun(instance, run.run_id, pool)
 
 
 def register_image_set(instance: dg.DagsterInstance, name: str) -> None:
@@ -126,10 +133,3 @@ def _root_cause(error: SerializableErrorInfo) -> str:
 def _tags(job: dg.JobDefinition, request: RunRequest) -> dict[str, str]:
     assert job.partitions_def is not None  # noqa: S101 -- every job of ours is partitioned
     return {**job.partitions_def.get_tags_for_partition_key(request.partition_key), **REPOSITORY_TAG}
-
-
-def _command(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[str]:
-    assert run.job_code_origin is not None  # noqa: S101 -- set by start_run
-    arguments = ExecuteRunArgs(run.job_code_origin, run.run_id, instance.get_ref())
-    # By the interpreter, not by the script `dagster`, which is on the path only where the environment is activated.
-    return [sys.executable, "-m", "dagster", "api", "execute_run", serialize_value(arguments)]

@@ -1,6 +1,10 @@
-"""The one resource: it hands the domain's objects to assets and IO managers, and closes them after the run."""
+"""The one resource: it hands the domain's objects to assets and IO managers.
+
+The objects live as long as the process: a warm worker keeps its connections and its tasks from run to run.
+"""
 
 from contextlib import AbstractContextManager, ExitStack
+from functools import cache
 from typing import TypeVar
 
 import dagster as dg
@@ -12,17 +16,20 @@ from ocrlty_pipeline.settings import load_settings
 T = TypeVar("T")
 
 
-class OcrltyResource(dg.ConfigurableResource[Services]):
-    """The domain's objects, built from the environment of the run's process."""
+@cache
+def process_services() -> Services:
+    """The domain's objects of this process, built from its environment on first use."""
+    return Services(load_settings())
 
-    _services: Services | None = PrivateAttr(default=None)
+
+class OcrltyResource(dg.ConfigurableResource[Services]):
+    """The domain's objects, and what a run holds open."""
+
     _held: ExitStack = PrivateAttr(default_factory=ExitStack)
 
     @property
     def services(self) -> Services:
-        if self._services is None:
-            self._services = Services(load_settings())
-        return self._services
+        return process_services()
 
     def held_open(self, context: AbstractContextManager[T]) -> T:
         """Enter a context that is left when the run ends, after its outputs are stored."""
@@ -30,6 +37,3 @@ class OcrltyResource(dg.ConfigurableResource[Services]):
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002 -- Dagster's signature
         self._held.close()
-        if self._services is not None:
-            self._services.close()
-            self._services = None

@@ -77,7 +77,8 @@ def test_a_service_that_went_down_is_not_asked_for_every_remaining_image(service
     header = execute(services, BatchJob(CLAIM, import_images(100), context(backend), concurrency=4)).header
     assert header.status == "failed"
     assert header.ok_count == 5
-    assert GIVE_UP_AFTER <= header.error_count <= GIVE_UP_AFTER + 4
+    # As many as are in flight may fail before the last success ends, and again after the batch gave up.
+    assert GIVE_UP_AFTER <= header.error_count <= GIVE_UP_AFTER + 2 * 4
 
 
 def test_passing_failures_between_successes_do_not_stop_a_batch(services, import_images, context):

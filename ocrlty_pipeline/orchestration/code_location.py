@@ -1,0 +1,23 @@
+"""This project's code location seen from inside it: its jobs, and how other processes find their code."""
+
+from __future__ import annotations
+
+import dagster as dg
+from dagster._core.definitions.reconstruct import ReconstructableRepository
+from dagster._core.origin import JobPythonOrigin
+
+from ocrlty_pipeline import definitions
+
+CODE_LOCATION = "ocrlty_pipeline"
+# How Dagster's UI finds the job of a run that it did not launch itself.
+REPOSITORY_TAG = {".dagster/repository": f"__repository__@{CODE_LOCATION}"}
+
+
+def resolved_job(name: str) -> dg.JobDefinition:
+    return definitions.defs().resolve_job_def(name)
+
+
+def job_code_origin(name: str) -> JobPythonOrigin:
+    """What a run says of its job's code, for whichever process executes it."""
+    repository = ReconstructableRepository.for_module(definitions.__name__, "defs")
+    return repository.get_reconstructable_job(name).get_python_origin()

@@ -1,0 +1,152 @@
+"""Dagster's daemon with a run queue that answers at once: `python -m ocrlty_pipeline.orchestration.daemon`.
+
+Dagster's own looks at the queue once a second, ten times as long as a warm run takes. This one also looks when the
+database says that something happened to a run; `dagster-daemon run` in its place works too, at Dagster's pace.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from collections.abc import Generator
+from types import TracebackType
+from typing import Any, Self
+
+import dagster as dg
+import psycopg
+from dagster._core.run_coordinator import QueuedRunCoordinator
+from dagster._core.workspace.context import IWorkspaceProcessContext
+from dagster._core.workspace.load_target import WorkspaceFileTarget
+from dagster._daemon.controller import create_daemon_of_type, daemon_controller_from_instance
+from dagster._daemon.daemon import DagsterDaemon, SpanMarker
+from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
+from dagster._utils.error import serializable_error_info_from_exc_info
+from dagster._utils.interrupts import capture_interrupts, setup_interrupt_handlers
+from dagster_postgres.event_log import PostgresEventLogStorage
+from dagster_shared.error import SerializableErrorInfo
+from sqlalchemy import make_url
+
+from ocrlty_pipeline.deployment import deployment_file
+from ocrlty_pipeline.orchestration.warm.instances import pool_connections
+from ocrlty_pipeline.orchestration.warm.launcher import WarmRunLauncher
+
+logger = logging.getLogger("dagster.daemon.ocrlty")
+
+# dagster-postgres notifies this channel of each event it stores.
+CHANNEL = "run_events"
+# An event is stored a moment before the run's status changes with it; and a run tells of twenty, not each worth a look.
+SETTLE_S = 0.03
+SECOND_LOOK_S = 0.2
+HEARTBEAT_S = 0.5
+RECONNECT_S = 1.0
+
+
+class RunEvents:
+    """Hears of run events from PostgreSQL in a thread of its own; a lost connection is made again."""
+
+    def __init__(self, storage: PostgresEventLogStorage) -> None:
+        url = make_url(storage.postgres_url).set(drivername="postgresql")
+        self._conninfo = url.render_as_string(hide_password=False)
+        self._happened = threading.Event()
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._listen, name="run-events", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._closed.set()
+        self._thread.join()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for an event since the last call, for so long at most; answers whether there was one."""
+        happened = self._happened.wait(seconds)
+        self._happened.clear()
+        return happened
+
+    def _listen(self) -> None:
+        while not self._closed.is_set():
+            try:
+                with psycopg.connect(self._conninfo, autocommit=True) as connection:
+                    connection.execute(f"LISTEN {CHANNEL}")
+                    self._hear(connection)
+            except psycopg.OperationalError:
+                logger.warning("Run events cannot be heard; the queue is looked at once a second", exc_info=True)
+                self._closed.wait(RECONNECT_S)
+
+    def _hear(self, connection: psycopg.Connection) -> None:
+        while not self._closed.is_set():
+            for _ in connection.notifies(timeout=HEARTBEAT_S):
+                self._happened.set()
+
+
+class PromptQueueDaemon(QueuedRunCoordinatorDaemon):
+    """Takes runs from the queue as soon as one is queued or a running one has ended."""
+
+    def core_loop(
+        self, workspace_process_context: IWorkspaceProcessContext[Any], shutdown_event: threading.Event
+    ) -> Generator[SerializableErrorInfo | SpanMarker | None, None, None]:
+        storage = workspace_process_context.instance.event_log_storage
+        assert isinstance(storage, PostgresEventLogStorage)  # noqa: S101 -- `daemons_of` saw to that
+        with RunEvents(storage) as events:
+            pause_s = self.interval_seconds
+            while True:
+                yield SpanMarker.START_SPAN
+                try:
+                    yield from self.run_iteration(workspace_process_context)
+                except Exception:  # noqa: BLE001 -- as in Dagster's own loop: reported, and tried again
+                    error = serializable_error_info_from_exc_info(sys.exc_info())
+                    self._logger.error("Caught error:\n%s", error)  # noqa: TRY400 -- the traceback is in it
+                    yield error
+                yield SpanMarker.END_SPAN
+                happened = yield from self._wait(events, pause_s)
+                shutdown_event.wait(SETTLE_S)
+                pause_s = SECOND_LOOK_S if happened else self.interval_seconds
+
+    def _wait(self, events: RunEvents, seconds: float) -> Generator[None, None, bool]:
+        """Until something happened, for so long at most; yields for the daemon's heartbeat."""
+        due = time.monotonic() + seconds
+        while (left := due - time.monotonic()) > 0:
+            yield None
+            if events.wait(min(left, HEARTBEAT_S)):
+                return True
+        return False
+
+
+def daemons_of(instance: dg.DagsterInstance) -> list[DagsterDaemon[Any]]:
+    """The daemons the instance asks for, the queue's replaced where its events can be heard."""
+    return [_daemon_of(instance, kind) for kind in instance.get_required_daemon_types()]
+
+
+def _daemon_of(instance: dg.DagsterInstance, kind: str) -> DagsterDaemon[Any]:
+    coordinator, storage = instance.run_coordinator, instance.event_log_storage
+    if kind == PromptQueueDaemon.daemon_type() and isinstance(storage, PostgresEventLogStorage):
+        assert isinstance(coordinator, QueuedRunCoordinator)  # noqa: S101 -- the kind says so
+        return PromptQueueDaemon(coordinator.dequeue_interval_seconds)
+    return create_daemon_of_type(kind, instance)
+
+
+def main() -> None:
+    """Run until SIGINT or SIGTERM; the instance is the one that DAGSTER_HOME names."""
+    setup_interrupt_handlers()
+    target = WorkspaceFileTarget([str(deployment_file("workspace.yaml"))])
+    with capture_interrupts(), dg.DagsterInstance.get() as instance:
+        pool_connections(instance)
+        if isinstance(instance.run_launcher, WarmRunLauncher):
+            instance.run_launcher.warm_up()
+        with daemon_controller_from_instance(
+            instance, target, gen_daemons=daemons_of, code_server_log_level="warning"
+        ) as controller:
+            try:
+                controller.check_daemon_loop()
+            except KeyboardInterrupt:
+                logger.info("Told to stop")
+
+
+if __name__ == "__main__":
+    main()

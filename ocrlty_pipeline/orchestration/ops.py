@@ -1,0 +1,136 @@
+"""The op `extract_images`: single images, one or several in one run, each with its own artifact and materialization.
+
+A request whose image was handed over to this process is in the works already, and only recorded here; any other is
+extracted here. A request that fails never fails its neighbours: the run fails when nothing came out of it.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import Future
+
+import dagster as dg
+from pydantic import Field
+
+from ocrlty_pipeline.errors import OcrltyError
+from ocrlty_pipeline.extracts import ExtractRequest, Extracts, StoredExtract
+from ocrlty_pipeline.orchestration import run_tags
+from ocrlty_pipeline.orchestration.resources import process_services
+
+EXTRACTS = dg.AssetKey("extracts")
+GROUP = "extraction"
+
+extracts_spec = dg.AssetSpec(
+    EXTRACTS,
+    group_name=GROUP,
+    kinds={"json"},
+    description="Records of single images, one materialization each; jobs `extract` of the API and of the UI.",
+)
+
+Outcome = StoredExtract | OcrltyError
+# Request id -> its outcome to come, of requests whose images were handed over to this process.
+handed_over: dict[str, Future[Outcome]] = {}
+
+
+class RequestConfig(dg.Config):
+    """One image."""
+
+    task_id: str = Field(description="What to extract, for example receipt_fields_v1.")
+    image_ref: str | None = Field(default=None, description="Key of the image in the artifact store, inputs/...")
+    request_id: str | None = Field(default=None, description="Id of the record; null derives one from the run.")
+    backend: str | None = Field(default=None, description="mock, vllm or ocr; null takes INFERENCE_BACKEND.")
+
+
+class ExtractConfig(dg.Config):
+    """The images of one run."""
+
+    requests: list[RequestConfig] = Field(description="One entry for each image.")
+
+
+@dg.op(out=dg.Out(dg.Nothing), description="Extract single images.")
+def extract_images(context: dg.OpExecutionContext, config: ExtractConfig) -> None:
+    requests = [_request(context, number, request) for number, request in enumerate(config.requests)]
+    failures = []
+    for request, outcome in zip(requests, _outcomes(context, requests), strict=True):
+        failure = _record(context, request, outcome)
+        if failure is not None:
+            failures.append(failure)
+            context.log.error("Request %s: %s", request.request_id, failure)
+    if failures and len(failures) == len(requests):
+        raise dg.Failure(failures[0], metadata={"failed_requests": len(failures)}, allow_retries=False)
+
+
+def derived_request_id(dagster_run_id: str, number: int) -> str:
+    """Request id of an image that nobody named: a run executed again finds what it has done."""
+    return hashlib.sha256(f"{dagster_run_id}\n{number}".encode()).hexdigest()[:32]
+
+
+def _request(context: dg.OpExecutionContext, number: int, config: RequestConfig) -> ExtractRequest:
+    root = context.run.root_run_id or context.run_id
+    return ExtractRequest(
+        request_id=config.request_id or derived_request_id(root, number),
+        task_id=config.task_id,
+        image_ref=config.image_ref,
+        backend=config.backend,
+    )
+
+
+def _outcomes(context: dg.OpExecutionContext, requests: list[ExtractRequest]) -> Iterator[Outcome]:
+    """In the order of the requests; those handed over are awaited, the others extracted, all at the same time."""
+    pending = {request.request_id: handed_over.pop(request.request_id, None) for request in requests}
+    here = [request for request in requests if pending[request.request_id] is None]
+    done = asyncio.run(_extract_all(here, context.run_id)) if here else {}
+    for request in requests:
+        future = pending[request.request_id]
+        yield done[request.request_id] if future is None else future.result()
+
+
+async def _extract_all(requests: list[ExtractRequest], dagster_run_id: str) -> dict[str, Outcome]:
+    services = process_services()
+    extracts = Extracts(services)
+    slots = asyncio.Semaphore(services.settings.jobs_max_concurrency)
+
+    async def one(request: ExtractRequest) -> Outcome:
+        async with slots:
+            try:
+                return await extracts.extract(request, dagster_run_id)
+            except OcrltyError as error:
+                return error
+
+    try:
+        outcomes = await asyncio.gather(*map(one, requests))
+    finally:
+        await extracts.aclose()
+    return {request.request_id: outcome for request, outcome in zip(requests, outcomes, strict=True)}
+
+
+def _record(context: dg.OpExecutionContext, request: ExtractRequest, outcome: Outcome) -> str | None:
+    """Log the materialization; answers why there is no result, if there is none."""
+    if isinstance(outcome, OcrltyError):
+        return outcome.message
+    record = outcome.record
+    context.log_event(
+        dg.AssetMaterialization(
+            EXTRACTS,
+            description=f"{request.task_id} of request {request.request_id}",
+            metadata={
+                "request_id": record.request_id,
+                "task_id": record.task_id,
+                "artifact_rel": outcome.rel,
+                "ok": record.ok,
+                "schema_valid": bool(record.schema_valid),
+                "latency_ms": record.timings_ms.total,
+                "reused": outcome.reused,
+                **({"error_code": record.error.code} if record.error else {}),
+            },
+        )
+    )
+    return record.error.message if record.error else None
+
+
+def request_tags(requests: list[ExtractRequest]) -> dict[str, str]:
+    """Run tags of a run of `extract`: what can be said of all its requests."""
+    tags = {run_tags.TASK_ID: {request.task_id for request in requests}}
+    tags[run_tags.KEY_ID] = {request.auth.key_id for request in requests}
+    tags[run_tags.REQUEST_ID] = {request.request_id for request in requests}
+    return {name: next(iter(values)) for name, values in tags.items() if len(values) == 1}

@@ -1,0 +1,78 @@
+"""A worker's Dagster instance: kept between runs, with pooled connections, and told the end of every run.
+
+Dagster's storages connect anew for each query by default: 32 connections a run, and three times the run's duration.
+"""
+
+from __future__ import annotations
+
+import time
+
+import dagster as dg
+from dagster._core.instance import InstanceRef
+from dagster._serdes import ConfigurableClassData
+from dagster_postgres.utils import DagsterPostgresException
+from sqlalchemy.exc import DBAPIError
+
+POOL_RECYCLE_S = 3600
+STATEMENT_TIMEOUT_MS = 60_000
+MAX_OVERFLOW = 8
+# How long the database may be away before a run's end is given up on; run monitoring closes the run later.
+PATIENCE_S = 60.0
+
+DATABASE_ERRORS = (DBAPIError, DagsterPostgresException)
+_NO_CAPTURE = ConfigurableClassData("dagster._core.storage.noop_compute_log_manager", "NoOpComputeLogManager", "{}\n")
+
+
+def open_instance(ref: InstanceRef) -> dg.DagsterInstance:
+    """An instance with a pool of connections for each of its storages."""
+    instance = dg.DagsterInstance.from_ref(ref)
+    pool_connections(instance)
+    return instance
+
+
+def pool_connections(instance: dg.DagsterInstance) -> None:
+    """Have an instance keep its connections from query to query."""
+    instance.optimize_for_webserver(
+        statement_timeout=STATEMENT_TIMEOUT_MS, pool_recycle=POOL_RECYCLE_S, max_overflow=MAX_OVERFLOW
+    )
+
+
+def without_compute_logs(ref: InstanceRef) -> InstanceRef:
+    """The same instance without capture of what runs print, which starts four processes a run."""
+    return ref._replace(compute_logs_data=_NO_CAPTURE)
+
+
+def reconnect(instance: dg.DagsterInstance) -> None:
+    """Replace pooled connections that the server has closed meanwhile; a restart then costs no run."""
+    probe = "00000000-0000-0000-0000-000000000000"
+    for ask in (instance.get_run_by_id, instance.event_log_storage.get_logs_for_run):
+        try:
+            ask(probe)
+        except DATABASE_ERRORS:
+            ask(probe)  # SQLAlchemy has dropped the whole pool by now
+
+
+def end_run(instance: dg.DagsterInstance, run_id: str, reason: str, *, patience_s: float = PATIENCE_S) -> None:
+    """Give a run its final status where it has none: canceled where that was asked for, else failed with `reason`.
+
+    Raises:
+        DBAPIError, DagsterPostgresException: the database stayed away for `patience_s` seconds.
+    """
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            return _end_run(instance, run_id, reason)
+        except DATABASE_ERRORS:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(1.0)
+
+
+def _end_run(instance: dg.DagsterInstance, run_id: str, reason: str) -> None:
+    run = instance.get_run_by_id(run_id)
+    if run is None or run.is_finished:
+        return
+    if run.status is dg.DagsterRunStatus.CANCELING:
+        instance.report_run_canceled(run, reason)
+    else:
+        instance.report_run_failed(run, reason)
