@@ -70,7 +70,8 @@ class _Worker:
     process: WorkerProcess
     outbox: SimpleQueue[HandOver | None] = field(default_factory=SimpleQueue)
     answers: dict[int, asyncio.Future[StoredExtract]] = field(default_factory=dict)
-    # Runs it has begun to record, and how many it has recorded.
+    # Requests handed to it whose run is not complete yet, runs it has begun to record, and how many it has recorded.
+    unrecorded: int = 0
     recording: set[str] = field(default_factory=set)
     recorded: int = 0
 
@@ -148,18 +149,24 @@ class OnlineLane:
     @property
     def settled(self) -> bool:
         """Whether every request is answered and every run recorded."""
-        return not self._waiting and not any(w.answers or w.recording for w in [*self._workers, *self._retired])
+        return not self._waiting and not any(w.answers or w.unrecorded for w in [*self._workers, *self._retired])
 
     # --- handing over
 
     def _free_worker(self) -> _Worker | None:
-        worker = min(self._workers, key=lambda worker: len(worker.answers), default=None)
-        bound = -(-self._options.max_in_flight // self._options.workers)
-        return worker if worker is not None and len(worker.answers) < bound else None
+        worker = min(self._workers, key=lambda worker: (len(worker.answers), worker.unrecorded), default=None)
+        return worker if worker is not None and self._has_room(worker) else None
+
+    def _has_room(self, worker: _Worker) -> bool:
+        """Dagster's record may lag by the run that is being recorded and the next, never without bound."""
+        in_flight = -(-self._options.max_in_flight // self._options.workers)
+        lag = 2 * max(self._options.max_shared, in_flight)
+        return len(worker.answers) < in_flight and worker.unrecorded < lag
 
     def _hand_over(self, worker: _Worker, request: ExtractRequest, answer: asyncio.Future[StoredExtract]) -> None:
         number = next(self._numbers)
         worker.answers[number] = answer
+        worker.unrecorded += 1
         worker.outbox.put(HandOver(number, request))
 
     def _hand_over_waiting(self) -> None:
@@ -205,9 +212,11 @@ class OnlineLane:
                 self._hand_over_waiting()
             case Recording(run_id):
                 worker.recording.add(run_id)
-            case Recorded(run_id, resident_mb):
+            case Recorded(run_id, requests, resident_mb):
                 worker.recording.discard(run_id)
                 worker.recorded += 1
+                worker.unrecorded -= requests
+                self._hand_over_waiting()
                 if worker.recorded >= self._options.max_runs or resident_mb >= self._options.max_mb:
                     self._replace(worker)
 

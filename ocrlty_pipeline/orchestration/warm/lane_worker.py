@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -63,9 +63,10 @@ class Recording:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """From a worker: the run has its final status; `resident_mb` is the worker's memory in MiB."""
+    """From a worker: a run of so many requests has its final status; `resident_mb` is the worker's memory in MiB."""
 
     run_id: str
+    requests: int
     resident_mb: float
 
 
@@ -127,7 +128,8 @@ class LaneWorker:
             if last is None or len(last.requests) >= self._max_shared or request.request_id in last.outcomes:
                 last = _SharedRun()
                 self._runs.append(last)
-            last.requests.append(request)
+            # Without its bytes: a run waits for its turn longer than an image is needed.
+            last.requests.append(replace(request, image=None))
             last.outcomes[request.request_id] = outcome
             self._changed.notify()
         return last, outcome
@@ -167,7 +169,8 @@ class LaneWorker:
             for request in shared.requests:
                 handed_over.pop(request.request_id, None)
             end_run(self._instance, shared.run_id, reason)
-        self._send(Recorded(shared.run_id, float(psutil.Process().memory_info().rss) / 2**20))
+        resident_mb = psutil.Process().memory_info().rss / 2**20
+        self._send(Recorded(shared.run_id, len(shared.requests), resident_mb))
 
     def _create(self, shared: _SharedRun) -> dg.DagsterRun:
         return self._instance.create_run_for_job(
