@@ -11,7 +11,6 @@ also the rate of many runs submitted at once; goal: 5 a second on 2 cores.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import statistics
 import time
@@ -25,16 +24,11 @@ import yaml
 
 from benchmarks.measuring import own_stack, stored_image, tree_cpu_s
 from ocrlty_pipeline.deployment import deployment_file
-from ocrlty_pipeline.image_sets import FolderSource
 from ocrlty_pipeline.orchestration.jobs import BATCH_EXTRACT, EXTRACT
-from ocrlty_pipeline.orchestration.launch import register_image_set
-from ocrlty_pipeline.orchestration.partitions import batch_partition_key, batch_partitions
 from ocrlty_pipeline.orchestration.stack import dagster_instance
-from ocrlty_pipeline.services import open_services
 from ocrlty_pipeline.settings import Settings
-from tests.support.daemon import Queue, open_queue, running_daemon
+from tests.support.daemon import Queue, import_images, open_queue, running_daemon
 from tests.support.openai_server import openai_server
-from tests.support.receipts import tiny_images
 
 TASK = "receipt_fields_v1"
 TIMEOUT_S = 300.0
@@ -86,7 +80,7 @@ class Bench:
 
     def first_request(self, calls: Callable[[], int]) -> float:
         """Seconds from the submit of a batch to its first request at the backend."""
-        tags = self._import_batch()
+        tags = import_images(self._settings, self._instance, 8, TASK)
         before, started = calls(), time.perf_counter()
         run_id = self._queue.submit(BATCH_EXTRACT, {"extractions": {"backend": "vllm", "resume": False}}, tags)
         _await(lambda: calls() > before)
@@ -109,15 +103,6 @@ class Bench:
         run = self._instance.get_run_by_id(run_id)
         assert run is not None
         return run
-
-    def _import_batch(self) -> dict[str, str]:
-        root = self._settings.data_root_path
-        with open_services(self._settings) as services:
-            source = FolderSource(tiny_images(root / "images", 8), root, services.folder_limits)
-            asyncio.run(services.image_sets.import_folder("s", source))
-            partitions = batch_partitions(services.tasks.ids)
-        register_image_set(self._instance, "s")
-        return dict(partitions.get_tags_for_partition_key(batch_partition_key("s", TASK)))
 
     def _cpu(self) -> float:
         return tree_cpu_s(self._daemon_pid)

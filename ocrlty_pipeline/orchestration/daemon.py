@@ -1,7 +1,10 @@
-"""Dagster's daemon with a run queue that answers at once: `python -m ocrlty_pipeline.orchestration.daemon`.
+"""Dagster's daemon with a prompt queue and sure retries: `python -m ocrlty_pipeline.orchestration.daemon`.
 
 Dagster's own looks at the queue once a second, ten times as long as a warm run takes. This one also looks when the
-database says that something happened to a run; `dagster-daemon run` in its place works too, at Dagster's pace.
+database says that something happened to a run. And it retries every run that is due: Dagster stores a run's failure a
+moment before the run's status, and its retries pass for good over a run that they meet in between.
+
+`dagster-daemon run` in its place works too, at Dagster's pace.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -19,6 +22,8 @@ import psycopg
 from dagster._core.run_coordinator import QueuedRunCoordinator
 from dagster._core.workspace.context import IWorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceFileTarget
+from dagster._daemon.auto_run_reexecution.auto_run_reexecution import consume_new_runs_for_automatic_reexecution
+from dagster._daemon.auto_run_reexecution.event_log_consumer import EventLogConsumerDaemon
 from dagster._daemon.controller import create_daemon_of_type, daemon_controller_from_instance
 from dagster._daemon.daemon import DagsterDaemon, SpanMarker
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
@@ -39,6 +44,7 @@ CHANNEL = "run_events"
 # An event is stored a moment before the run's status changes with it; and a run tells of twenty, not each worth a look.
 SETTLE_S = 0.03
 SECOND_LOOK_S = 0.2
+SETTLED_AFTER_S = 10.0
 HEARTBEAT_S = 0.5
 RECONNECT_S = 1.0
 
@@ -118,6 +124,26 @@ class PromptQueueDaemon(QueuedRunCoordinatorDaemon):
         return False
 
 
+class SettledRunRetries(EventLogConsumerDaemon):
+    """Retries failed runs, once their status says that they failed."""
+
+    @property
+    def handle_updated_runs_fns(self) -> Sequence[Callable[..., Iterator[Any]]]:
+        return [_retry_settled]
+
+
+def _retry_settled(
+    context: IWorkspaceProcessContext[Any], records: Sequence[dg.RunRecord], log: logging.Logger
+) -> Iterator[None]:
+    run_ids = [record.dagster_run.run_id for record in records]
+    deadline = time.monotonic() + SETTLED_AFTER_S
+    while not all(record.dagster_run.is_finished for record in records) and time.monotonic() < deadline:
+        yield None
+        time.sleep(SETTLE_S)
+        records = context.instance.get_run_records(dg.RunsFilter(run_ids=run_ids))
+    yield from consume_new_runs_for_automatic_reexecution(context, records, log)
+
+
 def daemons_of(instance: dg.DagsterInstance) -> list[DagsterDaemon[Any]]:
     """The daemons the instance asks for, the queue's replaced where its events can be heard."""
     return [_daemon_of(instance, kind) for kind in instance.get_required_daemon_types()]
@@ -128,6 +154,8 @@ def _daemon_of(instance: dg.DagsterInstance, kind: str) -> DagsterDaemon[Any]:
     if kind == PromptQueueDaemon.daemon_type() and isinstance(storage, PostgresEventLogStorage):
         assert isinstance(coordinator, QueuedRunCoordinator)  # noqa: S101 -- the kind says so
         return PromptQueueDaemon(coordinator.dequeue_interval_seconds)
+    if kind == SettledRunRetries.daemon_type():
+        return SettledRunRetries()
     return create_daemon_of_type(kind, instance)
 
 

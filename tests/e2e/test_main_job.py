@@ -1,7 +1,6 @@
 """Import, run, evaluate: the main job from the command line, and how it ends when something is wrong."""
 
 import json
-import time
 
 import orjson
 import psutil
@@ -10,6 +9,7 @@ from psycopg import connect
 from ocrlty_pipeline.orchestration.warm.identity import ProcessIdentity
 from tests.support.openai_server import openai_server
 from tests.support.receipts import receipt, tiny_images
+from tests.support.waiting import wait_until
 
 RECEIPT = [
     "Kedai Kopi Maju",
@@ -20,13 +20,6 @@ RECEIPT = [
     "CASH\t10.00",
     "CHANGE\t1.00",
 ]
-
-
-def wait_until(condition, timeout_s=60.0):
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.05)
 
 
 def worker_of(workplace):

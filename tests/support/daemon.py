@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -14,7 +15,13 @@ from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceFileTarget
 
 from ocrlty_pipeline.deployment import deployment_file
+from ocrlty_pipeline.image_sets import FolderSource
 from ocrlty_pipeline.orchestration.code_location import CODE_LOCATION, resolved_job
+from ocrlty_pipeline.orchestration.launch import register_image_set
+from ocrlty_pipeline.orchestration.partitions import batch_partition_key, batch_partitions
+from ocrlty_pipeline.services import open_services
+from ocrlty_pipeline.settings import Settings
+from tests.support.receipts import tiny_images
 
 START_TIMEOUT_S = 60.0
 QUEUE = "QUEUED_RUN_COORDINATOR"
@@ -80,3 +87,14 @@ def open_queue(instance):
         yield Queue(instance, process.create_request_context())
         servers = process._grpc_server_registry
     servers.wait_for_processes()
+
+
+def import_images(settings: Settings, instance: Any, count: int, task_id: str) -> dict[str, str]:
+    """Register so many tiny images as the image set `s`; answers the tags of its partition with the task."""
+    root = settings.data_root_path
+    with open_services(settings) as services:
+        source = FolderSource(tiny_images(root / "images", count), root, services.folder_limits)
+        asyncio.run(services.image_sets.import_folder("s", source))
+        partitions = batch_partitions(services.tasks.ids)
+    register_image_set(instance, "s")
+    return dict(partitions.get_tags_for_partition_key(batch_partition_key("s", task_id)))

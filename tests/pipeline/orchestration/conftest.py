@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from contextlib import ExitStack
 
 import dagster as dg
@@ -13,13 +12,7 @@ from dagster._core.definitions.reconstruct import ReconstructableRepository
 from ocrlty_pipeline.orchestration.stack import dagster_instance, running_stack
 from ocrlty_pipeline.settings import load_settings
 from tests.support import warm_jobs
-
-
-def wait_until(condition, timeout_s=60.0):
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
+from tests.support.waiting import wait_until
 
 
 class Runs:

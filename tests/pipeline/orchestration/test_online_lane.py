@@ -26,9 +26,10 @@ from ocrlty_pipeline.orchestration.warm.lane import LaneOptions, OnlineLane
 from ocrlty_pipeline.records import Auth
 from ocrlty_pipeline.services import open_services
 from ocrlty_pipeline.settings import load_settings
-from tests.pipeline.orchestration.conftest import FAILURE, SUCCESS, Runs, wait_until
+from tests.pipeline.orchestration.conftest import FAILURE, SUCCESS, Runs
 from tests.support.openai_server import openai_server
 from tests.support.receipts import receipt
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[3]
 IMAGE = receipt(["TOTAL\t9.00"])

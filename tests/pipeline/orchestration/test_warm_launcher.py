@@ -10,19 +10,17 @@ import psutil
 import pytest
 from dagster._core.launcher import WorkerStatus
 
-from ocrlty_pipeline.image_sets import FolderSource
 from ocrlty_pipeline.images import type_of
 from ocrlty_pipeline.orchestration import run_tags
 from ocrlty_pipeline.orchestration.jobs import BATCH_EXTRACT, EXTRACT
-from ocrlty_pipeline.orchestration.launch import register_image_set
-from ocrlty_pipeline.orchestration.partitions import batch_partition_key, batch_partitions
 from ocrlty_pipeline.orchestration.warm.identity import ProcessIdentity
 from ocrlty_pipeline.orchestration.warm.launcher import WarmRunLauncher
 from ocrlty_pipeline.services import open_services
-from tests.pipeline.orchestration.conftest import CANCELED, FAILURE, SUCCESS, wait_until
-from tests.support.daemon import open_queue, running_daemon
+from tests.pipeline.orchestration.conftest import CANCELED, FAILURE, SUCCESS
+from tests.support.daemon import import_images, open_queue, running_daemon
 from tests.support.openai_server import openai_server
-from tests.support.receipts import receipt, tiny_images
+from tests.support.receipts import receipt
+from tests.support.waiting import wait_until
 
 TASK = "receipt_fields_v1"
 
@@ -51,17 +49,12 @@ def start_daemon(instance, exits, tmp_path):
 
 
 @pytest.fixture
-def submit_batch(settings, queue, instance, tmp_path):
+def submit_batch(settings, queue, instance):
     """Submit a batch of so many images over the queue."""
 
     def submit_batch(count, **config):
 
-        with open_services(settings) as services:
-            source = FolderSource(tiny_images(tmp_path / "images", count), tmp_path, services.folder_limits)
-            asyncio.run(services.image_sets.import_folder("s", source))
-            partitions = batch_partitions(services.tasks.ids)
-        register_image_set(instance, "s")
-        tags = partitions.get_tags_for_partition_key(batch_partition_key("s", TASK))
+        tags = import_images(settings, instance, count, TASK)
         return queue.submit(BATCH_EXTRACT, {"extractions": {"backend": "vllm", **config}}, tags)
 
     return submit_batch

@@ -17,7 +17,8 @@ from ocrlty_pipeline.orchestration.stack import dagster_instance, running_stack
 from ocrlty_pipeline.orchestration.warm.identity import ProcessIdentity
 from ocrlty_pipeline.orchestration.warm.pool import PoolOptions, WarmPool
 from ocrlty_pipeline.settings import load_settings
-from tests.pipeline.orchestration.conftest import CANCELED, FAILURE, SUCCESS, Runs, wait_until
+from tests.pipeline.orchestration.conftest import CANCELED, FAILURE, SUCCESS, Runs
+from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[3]
 

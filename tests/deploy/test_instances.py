@@ -1,0 +1,53 @@
+"""The instances under deploy/ and at the top load, each with its launcher, and keep what every deployment needs."""
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+VARIANTS = {
+    "dagster.yaml": "WarmRunLauncher",
+    "deploy/celery/dagster.yaml": "CeleryRunLauncher",
+    "deploy/k8s/dagster.yaml": "K8sRunLauncher",
+}
+KUBECONFIG = """
+apiVersion: v1
+kind: Config
+current-context: here
+contexts: [{name: here, context: {cluster: here, user: me}}]
+clusters: [{name: here, cluster: {server: "http://127.0.0.1:1"}}]
+users: [{name: me, user: {}}]
+"""
+
+
+def load(path, home):
+    """The instance of a configuration; a cluster's own address is replaced by a file's, for there is no cluster."""
+    configuration = yaml.safe_load((ROOT / path).read_text())
+    launcher = configuration["run_launcher"].get("config", {})
+    if launcher.get("load_incluster_config"):
+        (home / "kubeconfig").write_text(KUBECONFIG)
+        launcher |= {"load_incluster_config": False, "kubeconfig_file": str(home / "kubeconfig")}
+    (home / "dagster.yaml").write_text(yaml.safe_dump(configuration))
+    return dg.DagsterInstance.from_config(str(home))
+
+
+@pytest.mark.parametrize(("path", "launcher"), VARIANTS.items())
+def test_each_variant_loads_with_its_launcher(path, launcher, tmp_path, empty_database_url, monkeypatch):
+    variables = {
+        "DAGSTER_POSTGRES_URL": empty_database_url.replace("+psycopg", "+psycopg2"),
+        "CELERY_BROKER_URL": "redis://127.0.0.1:1/0",
+        "CELERY_RESULT_BACKEND": "redis://127.0.0.1:1/1",
+        "RUN_IMAGE": "ocrlty",
+        "RUN_NAMESPACE": "ocrlty",
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with load(path, tmp_path) as instance:
+        assert type(instance.run_launcher).__name__ == launcher
+        assert instance.run_launcher.supports_check_run_worker_health
+        assert instance.run_monitoring_enabled
+        assert instance.run_retries_enabled
+        assert not instance.telemetry_enabled
+        assert instance.get_concurrency_config().run_queue_config.max_concurrent_runs > 1

@@ -1,0 +1,43 @@
+"""What this project's daemon does beyond Dagster's: it hears of events, and retries what its status says failed."""
+
+import logging
+import time
+
+import dagster as dg
+from dagster._core.storage.tags import WILL_RETRY_TAG
+from dagster._core.workspace.context import WorkspaceProcessContext
+
+from ocrlty_pipeline.orchestration.daemon import PromptQueueDaemon, RunEvents, SettledRunRetries, daemons_of
+from tests.support.waiting import wait_until
+
+
+def test_the_daemons_queue_and_retries_are_ours(instance):
+    kinds = {type(daemon) for daemon in daemons_of(instance)}
+    assert {PromptQueueDaemon, SettledRunRetries} <= kinds
+    assert len(kinds) == len(instance.get_required_daemon_types())
+
+
+def test_an_event_of_a_run_is_heard_at_once(instance, runs):
+    run = runs.get(runs.create("pid"))
+    with RunEvents(instance.event_log_storage) as events:
+        assert not events.wait(0.3)
+        # The listening connection may have been made only now.
+        wait_until(lambda: instance.report_engine_event("something", run) and events.wait(0.2), timeout_s=10)
+        started = time.monotonic()
+        instance.report_engine_event("something", run)
+        assert events.wait(5.0)
+        assert time.monotonic() - started < 1.0
+
+
+def test_a_failure_met_before_its_status_is_retried_once_the_status_is_there(instance, runs):
+    run_id = runs.create("pid")
+    met_early = instance.get_run_records(dg.RunsFilter(run_ids=[run_id]))
+    with WorkspaceProcessContext(instance, None) as context:
+        (retry,) = SettledRunRetries().handle_updated_runs_fns
+        working = retry(context, met_early, logging.getLogger("test"))
+        assert next(working) is None  # it waits
+        instance.report_run_failed(runs.get(run_id), "Its process is gone.")
+        list(working)
+    assert runs.get(run_id).tags[WILL_RETRY_TAG] == "true"
+    # It came as far as a run can that no code location knows.
+    assert any("unable to retry the run" in message for message in runs.messages(run_id))
