@@ -47,6 +47,11 @@ def printing():
     print("printed by the run")  # noqa: T201
 
 
+def dying_at_start(_connection, _instance_ref):
+    """In place of a worker's work."""
+    sys.exit(1)
+
+
 def _job(op):
     @dg.job(name=op.name, executor_def=dg.in_process_executor, resource_defs={"io_manager": dg.mem_io_manager})
     def job():

@@ -90,6 +90,6 @@ class WarmRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
 
     def _opened_pool(self) -> WarmPool:
         with self._lock:
-            if self._pool is None:
+            if self._pool is None or not self._pool.alive:
                 self._pool = WarmPool(self._instance.get_ref(), PoolOptions.from_settings(load_settings()))
             return self._pool

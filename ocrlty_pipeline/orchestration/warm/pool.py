@@ -22,6 +22,7 @@ import dagster as dg
 from dagster._core.instance import InstanceRef
 from dagster._serdes import serialize_value
 
+from ocrlty_pipeline.errors import WorkerDiedError
 from ocrlty_pipeline.orchestration.warm.instances import DATABASE_ERRORS, end_run, open_instance
 from ocrlty_pipeline.orchestration.warm.processes import WorkerProcess
 from ocrlty_pipeline.orchestration.warm.run_worker import Done, work
@@ -32,6 +33,9 @@ logger = logging.getLogger(__name__)
 TICK_S = 1.0
 # A batch lets its calls in flight come home, for ten seconds at most.
 CANCEL_GRACE_S = 15.0
+# A worker that cannot start, for example without a database, is tried again so often, and then not at once.
+MAX_FAILED_STARTS = 3
+RESTART_PAUSE_S = 1.0
 # After the grace of a closing pool: time to tell Dagster of the runs that were killed.
 LAST_WORD_S = 5.0
 STOPPED = (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.FAILURE)
@@ -61,9 +65,11 @@ class PoolOptions:
 @dataclass(eq=False, slots=True)
 class _Worker:
     process: WorkerProcess
+    # Whether it has said that it can execute runs.
+    ready: bool = False
     run_id: str | None = None
     runs: int = 0
-    # When its run must have ended, and what it was told; None while it may take its time.
+    # When its run must have ended; None while it may take its time.
     deadline: float | None = None
 
 
@@ -91,6 +97,9 @@ class WarmPool:
         self._unfinished: set[str] = set()
         # Runs whose worker died, and why: told to Dagster as soon as the database can be reached.
         self._unsettled: dict[str, str] = {}
+        # Workers in a row that died before they were ready, and when the next may be started.
+        self._failed_starts = 0
+        self._next_start = 0.0
         self._closing: float | None = None
         self._instance: dg.DagsterInstance | None = None
         self._last_look = 0.0
@@ -109,7 +118,13 @@ class WarmPool:
         return self._options.log
 
     def submit(self, run_id: str) -> None:
-        """Execute a run as soon as a worker is free; returns at once."""
+        """Execute a run as soon as a worker is free; returns at once.
+
+        Raises:
+            WorkerDiedError: the pool has ended.
+        """
+        if not self.alive:
+            raise WorkerDiedError(f"Run {run_id} cannot be executed: the pool of workers has ended.")
         self._unfinished.add(run_id)
         self._tell(lambda: self._waiting.append(run_id))
 
@@ -122,6 +137,10 @@ class WarmPool:
         return run_id in self._unfinished
 
     @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    @property
     def idle(self) -> bool:
         return not self._unfinished
 
@@ -131,7 +150,7 @@ class WarmPool:
         A run interrupted so is marked failed, not canceled: nobody asked for it to end.
         """
         atexit.unregister(self.close)
-        if self._thread.is_alive():
+        if self.alive:
             self._tell(lambda: self._begin_closing(grace_s))
             self._thread.join()
 
@@ -190,6 +209,7 @@ class WarmPool:
         except (EOFError, OSError):
             return self._bury(worker)
         if said.run_id is None:
+            worker.ready, self._failed_starts = True, 0
             return None
         self._unfinished.discard(said.run_id)
         worker.run_id, worker.deadline = None, None
@@ -209,13 +229,30 @@ class WarmPool:
 
     def _bury(self, worker: _Worker) -> None:
         self._workers.remove(worker)
-        how = worker.process.ended()
-        if worker.run_id is not None:
-            reason = f"Its worker (process {worker.process.pid}) {how} before the run ended."
-            self._unsettled[worker.run_id] = reason
-            logger.warning("Run %s: %s", worker.run_id, reason)
-        if self._closing is None:
+        how = f"Its worker (process {worker.process.pid}) {worker.process.ended()}"
+        if not worker.ready:
+            self._note_failed_start(worker, how)
+        elif worker.run_id is not None:
+            self._give_up([worker.run_id], f"{how} before the run ended.")
+        if worker.ready and self._closing is None:
             self._spawn()
+
+    def _note_failed_start(self, worker: _Worker, how: str) -> None:
+        """The run goes to the next worker, which starts after a pause; if none comes up, those that wait are failed."""
+        if worker.run_id is not None:
+            self._waiting.appendleft(worker.run_id)
+        self._failed_starts += 1
+        self._next_start = time.monotonic() + RESTART_PAUSE_S
+        logger.error("%s before it was ready", how)
+        if self._failed_starts >= MAX_FAILED_STARTS:
+            waiting, self._waiting = list(self._waiting), deque()
+            log = f"; see {self._options.log}" if self._options.log else ""
+            self._give_up(waiting, f"{how} before it was ready, as did those before it{log}.")
+
+    def _give_up(self, run_ids: list[str], reason: str) -> None:
+        for run_id in run_ids:
+            self._unsettled[run_id] = reason
+            logger.warning("Run %s: %s", run_id, reason)
 
     def _assign(self) -> None:
         while self._waiting and self._closing is None:
@@ -236,7 +273,8 @@ class WarmPool:
         for worker in self._workers:
             if worker.run_id is None:
                 return worker
-        return self._spawn() if len(self._workers) < self._options.size else None
+        may_start = len(self._workers) < self._options.size and time.monotonic() >= self._next_start
+        return self._spawn() if may_start else None
 
     def _spawn(self) -> _Worker:
         worker = _Worker(WorkerProcess(work, self._serialized_ref, log=self._options.log))
@@ -286,8 +324,8 @@ class WarmPool:
 
     def _begin_closing(self, grace_s: float) -> None:
         self._closing = time.monotonic() + grace_s
-        while self._waiting:
-            self._unsettled[self._waiting.popleft()] = "The service stopped before the run began."
+        waiting, self._waiting = list(self._waiting), deque()
+        self._give_up(waiting, "The service stopped before the run began.")
         for worker in list(self._workers):
             if worker.run_id is None:
                 self._retire(worker)

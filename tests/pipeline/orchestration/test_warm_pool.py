@@ -18,6 +18,7 @@ from ocrlty_pipeline.orchestration.warm.identity import ProcessIdentity
 from ocrlty_pipeline.orchestration.warm.pool import PoolOptions, WarmPool
 from ocrlty_pipeline.settings import load_settings
 from tests.pipeline.orchestration.conftest import CANCELED, FAILURE, SUCCESS, Runs
+from tests.support import warm_jobs
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[3]
@@ -135,6 +136,15 @@ def test_a_worker_is_replaced_after_so_many_runs(pool_of, runs):
 def test_a_worker_is_replaced_when_its_memory_has_grown(pool_of, runs):
     pool = pool_of(max_mb=1)
     assert worker_of(runs, execute(pool, runs)).pid != worker_of(runs, execute(pool, runs)).pid
+
+
+def test_a_run_fails_with_the_reason_when_no_worker_can_start(pool_of, runs, instance, monkeypatch):
+    monkeypatch.setattr("ocrlty_pipeline.orchestration.warm.pool.work", warm_jobs.dying_at_start)
+    pool = pool_of()
+    run_id = runs.create("pid")
+    pool.submit(run_id)
+    assert runs.await_end(run_id, timeout_s=30) is FAILURE
+    assert any("exit code 1 before it was ready" in message for message in runs.messages(run_id))
 
 
 def test_what_a_run_prints_reaches_its_compute_logs(pool, runs, instance):
