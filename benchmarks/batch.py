@@ -20,14 +20,12 @@ import sys
 import tempfile
 import time
 from dataclasses import asdict, dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
-from PIL import Image
 
+from benchmarks.measuring import photograph
 from ocrlty_pipeline.backends.base import InferenceRequest
 from ocrlty_pipeline.backends.vllm.backend import VllmBackend
 from ocrlty_pipeline.image_sets import FolderSource
@@ -57,13 +55,11 @@ class Measured:
 
 
 def make_images(folder: Path, count: int) -> None:
-    """Distinct JPEG files of about 100 KB: one photograph-like noise, told apart by what follows its last marker."""
-    noise = np.random.default_rng(7).normal(160, 30, (1200, 800)).clip(0, 255).astype("uint8")
-    buffer = BytesIO()
-    Image.fromarray(noise).save(buffer, "JPEG", quality=18)
+    """Distinct files: one photograph, told apart by what follows its last marker."""
+    data = photograph()
     folder.mkdir(parents=True)
     for number in range(count):
-        (folder / f"{number:05d}.jpg").write_bytes(buffer.getvalue() + number.to_bytes(4))
+        (folder / f"{number:05d}.jpg").write_bytes(data + number.to_bytes(4))
 
 
 def bare_requests(folder: Path, count: int) -> list[InferenceRequest]:

@@ -8,16 +8,24 @@ import os
 import statistics
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from tempfile import TemporaryDirectory
 
+import numpy as np
 import psutil
+from PIL import Image
 
 from ocrlty_pipeline.orchestration.stack import running_stack
 from ocrlty_pipeline.services import open_services
 from ocrlty_pipeline.settings import Settings, load_settings
-from tests.support.receipts import receipt
 
-IMAGE = receipt(["Kedai Kopi Maju", "Nasi Lemak\t8.50", "TOTAL\t9.00", "CASH\t10.00", "CHANGE\t1.00"])
+
+def photograph() -> bytes:
+    """A JPEG of 800 x 1200 pixels and about 100 KB, of noise as a camera's."""
+    noise = np.random.default_rng(7).normal(160, 30, (1200, 800)).clip(0, 255).astype("uint8")
+    buffer = BytesIO()
+    Image.fromarray(noise).save(buffer, "JPEG", quality=18)
+    return buffer.getvalue()
 
 
 @contextmanager
@@ -30,9 +38,10 @@ def own_stack(**variables: str) -> Iterator[Settings]:
 
 
 def stored_image(settings: Settings) -> str:
-    """The key of a receipt in the store."""
+    """The key of a photograph in the store."""
     with open_services(settings) as services:
-        return asyncio.run(services.store.put_input("local", IMAGE, ".png", hashlib.sha256(IMAGE).hexdigest()))
+        data = photograph()
+        return asyncio.run(services.store.put_input("local", data, ".jpg", hashlib.sha256(data).hexdigest()))
 
 
 def tree_cpu_s(pid: int) -> float:

@@ -20,7 +20,7 @@ from pathlib import Path
 import dagster as dg
 import psutil
 
-from benchmarks.measuring import IMAGE, median_ms, own_stack, percentile_ms, postgres_cpu_s
+from benchmarks.measuring import median_ms, own_stack, percentile_ms, photograph, postgres_cpu_s
 from ocrlty_pipeline.backends.base import InferenceRequest
 from ocrlty_pipeline.backends.vllm.backend import VllmBackend
 from ocrlty_pipeline.extracts import ExtractRequest
@@ -52,8 +52,10 @@ async def load(call: Callable[[], Awaitable[object]], clients: int, seconds: flo
 
 
 def through(lane: OnlineLane, backend: str) -> Callable[[], Awaitable[object]]:
+    image = photograph()
+
     async def call() -> None:
-        request = ExtractRequest(uuid.uuid4().hex, TASK, IMAGE, backend=backend, fresh=True)
+        request = ExtractRequest(uuid.uuid4().hex, TASK, image, backend=backend, fresh=True)
         stored = await lane.extract(request)
         assert stored.record.ok
 
@@ -62,7 +64,7 @@ def through(lane: OnlineLane, backend: str) -> Callable[[], Awaitable[object]]:
 
 def bare(settings: Settings) -> Callable[[], Awaitable[object]]:
     services, backend = Services(settings), VllmBackend(settings)
-    image = check_image(IMAGE, services.image_limits)
+    image = check_image(photograph(), services.image_limits)
     request = InferenceRequest(services.tasks[TASK], image, 1.0, settings.vllm_max_tokens, 0.0)
     return lambda: backend.complete(request)
 

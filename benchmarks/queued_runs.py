@@ -26,6 +26,7 @@ from benchmarks.measuring import own_stack, stored_image, tree_cpu_s
 from ocrlty_pipeline.deployment import deployment_file
 from ocrlty_pipeline.orchestration.jobs import BATCH_EXTRACT, EXTRACT
 from ocrlty_pipeline.orchestration.stack import dagster_instance
+from ocrlty_pipeline.orchestration.warm.instances import pool_connections
 from ocrlty_pipeline.settings import Settings
 from tests.support.daemon import Queue, import_images, open_queue, running_daemon
 from tests.support.openai_server import openai_server
@@ -133,6 +134,8 @@ def bench(settings: Settings) -> Iterator[Bench]:
         running_daemon(instance, log) as daemon,
         open_queue(instance) as queue,
     ):
+        # As the webserver, which submits in earnest, does.
+        pool_connections(instance)
         yield Bench(settings, instance, queue, daemon.pid)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import dagster as dg
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 from dagster._core.origin import JobPythonOrigin
@@ -13,7 +15,9 @@ CODE_LOCATION = "ocrlty_pipeline"
 REPOSITORY_TAG = {".dagster/repository": f"__repository__@{CODE_LOCATION}"}
 
 
+@cache
 def resolved_job(name: str) -> dg.JobDefinition:
+    """A job of this process's definitions, which take a tenth of a second to build."""
     return definitions.defs().resolve_job_def(name)
 
 

@@ -128,3 +128,8 @@ def test_addresses_and_prefixes_are_kept_without_outer_slashes(monkeypatch):
 def test_settings_do_not_change():
     with pytest.raises(ValidationError, match="frozen"):
         load_settings().vllm_model = "another"
+
+
+def test_the_readme_names_every_setting():
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert [name.upper() for name in Settings.model_fields if f"`{name.upper()}`" not in readme] == []

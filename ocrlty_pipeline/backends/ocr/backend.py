@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 
 from ocrlty_pipeline.backends.base import Completion, InferenceRequest
@@ -31,21 +32,38 @@ RULES: Mapping[str, Rules] = {
 }
 
 
-class OcrBackend:
-    """Reads images on the CPU. The models are loaded by the first call, once per worker thread.
+class Readers:
+    """Threads that read images, each with an engine of its own, loaded by its first image.
 
     Args:
         workers: how many images are read at the same time; the processor's cores are shared out among them.
     """
+
+    def __init__(self, workers: int) -> None:
+        self.executor = ThreadPoolExecutor(workers, thread_name_prefix="ocr")
+        self._threads_per_worker = max(1, (os.cpu_count() or 1) // workers)
+        self._local = threading.local()
+
+    def engine(self) -> OcrEngine:
+        """The calling thread's engine."""
+        engine: OcrEngine | None = getattr(self._local, "engine", None)
+        if engine is None:
+            engine = self._local.engine = OcrEngine(threads=self._threads_per_worker)
+        return engine
+
+
+# Shared by all backends of a process: a warm worker loads the models, which takes seconds, for its first batch only.
+readers = cache(Readers)
+
+
+class OcrBackend:
+    """Reads images on the CPU, `workers` at the same time."""
 
     name = "ocr"
     model_id = MODEL_ID
 
     def __init__(self, *, workers: int) -> None:
         self.max_concurrency = workers
-        self._threads_per_worker = max(1, (os.cpu_count() or 1) // workers)
-        self._executor = ThreadPoolExecutor(workers, thread_name_prefix="ocr")
-        self._local = threading.local()
 
     async def complete(self, request: InferenceRequest) -> Completion:
         """Read one image and apply the task's rules.
@@ -55,24 +73,18 @@ class OcrBackend:
             BackendError: the engine failed on this image.
         """
         rules = rules_of(request.task.task_id)
-        return await asyncio.get_running_loop().run_in_executor(self._executor, self._complete, request, rules)
+        shared = readers(self.max_concurrency)
+        return await asyncio.get_running_loop().run_in_executor(shared.executor, _complete, shared, request, rules)
 
     async def aclose(self) -> None:
-        """Drop what waits and let go of the threads; an image being read is read to its end."""
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        """Nothing to release: the readers are the process's, and what waits for them is cancelled with its caller."""
 
-    def _complete(self, request: InferenceRequest, rules: Rules) -> Completion:
-        boxes = self._engine().read(reduced(request.image.upright(), request.scale))
-        lines = printed_lines(boxes)
-        meta = {"ocr_boxes": len(boxes), "ocr_lines": len(lines), "ocr_skew_rad": round(page_skew(boxes), 4)}
-        return Completion(json.dumps(rules(lines), ensure_ascii=False), "stop", None, meta)
 
-    def _engine(self) -> OcrEngine:
-        """This thread's engine."""
-        engine: OcrEngine | None = getattr(self._local, "engine", None)
-        if engine is None:
-            engine = self._local.engine = OcrEngine(threads=self._threads_per_worker)
-        return engine
+def _complete(shared: Readers, request: InferenceRequest, rules: Rules) -> Completion:
+    boxes = shared.engine().read(reduced(request.image.upright(), request.scale))
+    lines = printed_lines(boxes)
+    meta = {"ocr_boxes": len(boxes), "ocr_lines": len(lines), "ocr_skew_rad": round(page_skew(boxes), 4)}
+    return Completion(json.dumps(rules(lines), ensure_ascii=False), "stop", None, meta)
 
 
 def rules_of(task_id: str) -> Rules:

@@ -71,7 +71,10 @@ class FakeEngine:
 def fake_engine(monkeypatch):
     monkeypatch.setattr(FakeEngine, "loads", 0)
     monkeypatch.setattr(backend_module, "OcrEngine", FakeEngine)
-    return FakeEngine
+    # Engines belong to the process, not to a backend.
+    backend_module.readers.cache_clear()
+    yield FakeEngine
+    backend_module.readers.cache_clear()
 
 
 def complete(*requests, workers=1):
@@ -124,10 +127,11 @@ def test_a_white_page_answers_with_nulls():
     assert set(json.loads(answer.text).values()) == {None}
 
 
-def test_the_models_are_loaded_by_the_first_call_and_only_once(fake_engine):
+def test_the_models_are_loaded_by_the_first_call_and_once_for_all_batches_of_a_process(fake_engine):
     OcrBackend(workers=1)
     assert fake_engine.loads == 0
-    complete(*[request("receipt_fields_v1")] * 3)
+    for _ in range(2):
+        complete(*[request("receipt_fields_v1")] * 3)
     assert fake_engine.loads == 1
 
 
