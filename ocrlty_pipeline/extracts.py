@@ -18,7 +18,7 @@ from ocrlty_pipeline.artifacts.keys import check_id, extract_key
 from ocrlty_pipeline.attempts import AttemptPolicy
 from ocrlty_pipeline.backends.base import Backend
 from ocrlty_pipeline.backends.factory import create_backend
-from ocrlty_pipeline.errors import ArtifactConflictError, ArtifactNotFoundError, InputError, OcrltyError, StorageError
+from ocrlty_pipeline.errors import ArtifactConflictError, ArtifactNotFoundError, InputError, OcrltyError
 from ocrlty_pipeline.extraction import ExtractInput, ExtractionContext, extract_image
 from ocrlty_pipeline.records import Auth, ExtractRecord
 from ocrlty_pipeline.services import Services
@@ -174,7 +174,7 @@ class _IndexWriter:
         shared, self._waiting = self._waiting, []
         try:
             await asyncio.to_thread(self._index.add, [row for row, _ in shared])
-        except StorageError as error:
+        except Exception as error:  # noqa: BLE001 -- every one that waits raises it; none may wait for ever
             for _, written in shared:
                 written.set_exception(error)
         else:

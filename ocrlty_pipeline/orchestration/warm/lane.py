@@ -143,10 +143,6 @@ class OnlineLane:
         return sum(len(worker.answers) for worker in self._workers)
 
     @property
-    def waiting(self) -> int:
-        return len(self._waiting)
-
-    @property
     def settled(self) -> bool:
         """Whether every request is answered and every run recorded."""
         return not self._waiting and not any(w.answers or w.unrecorded for w in [*self._workers, *self._retired])

@@ -18,7 +18,6 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 import dagster as dg
-import psutil
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run_iterator
 from dagster._core.instance import InstanceRef
@@ -34,6 +33,7 @@ from ocrlty_pipeline.orchestration.ops import Outcome, extract_images, handed_ov
 from ocrlty_pipeline.orchestration.resources import process_services
 from ocrlty_pipeline.orchestration.warm.identity import ProcessIdentity
 from ocrlty_pipeline.orchestration.warm.instances import end_run, open_instance, reconnect, without_compute_logs
+from ocrlty_pipeline.orchestration.warm.processes import resident_mb
 
 logger = logging.getLogger(__name__)
 
@@ -143,8 +143,11 @@ class LaneWorker:
         except Exception as error:  # a fault of ours must not leave a client waiting
             logger.exception("Request %s", handed.request.request_id)
             result = OcrltyError(f"An unexpected error: {type(error).__name__}: {error}")
-        self._send(Answer(handed.number, result))
-        outcome.set_result(result)
+        try:
+            self._send(Answer(handed.number, result))
+        finally:
+            # Whatever becomes of the answer, the run that records it must not wait for ever.
+            outcome.set_result(result)
 
     # --- recording
 
@@ -169,8 +172,7 @@ class LaneWorker:
             for request in shared.requests:
                 handed_over.pop(request.request_id, None)
             end_run(self._instance, shared.run_id, reason)
-        resident_mb = psutil.Process().memory_info().rss / 2**20
-        self._send(Recorded(shared.run_id, len(shared.requests), resident_mb))
+        self._send(Recorded(shared.run_id, len(shared.requests), resident_mb()))
 
     def _create(self, shared: _SharedRun) -> dg.DagsterRun:
         return self._instance.create_run_for_job(

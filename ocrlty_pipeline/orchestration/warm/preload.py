@@ -4,7 +4,11 @@ Nothing but imports: whatever raised anything but ImportError here would end the
 worker cold without a word.
 """
 
+import dagster_postgres
+import sqlalchemy.dialects.postgresql.psycopg
+import sqlalchemy.dialects.postgresql.psycopg2
+
 import ocrlty_pipeline.backends.vllm.backend
 import ocrlty_pipeline.definitions
 import ocrlty_pipeline.orchestration.warm.lane_worker
-import ocrlty_pipeline.orchestration.warm.run_worker  # noqa: F401 -- imported for the copies
+import ocrlty_pipeline.orchestration.warm.run_worker

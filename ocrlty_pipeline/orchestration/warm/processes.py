@@ -14,6 +14,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 PRELOAD = "ocrlty_pipeline.orchestration.warm.preload"
 _context = multiprocessing.get_context("forkserver")
 
@@ -72,6 +74,11 @@ class WorkerProcess:
     def _signal(self, number: signal.Signals) -> None:
         if self._process.is_alive():
             os.kill(self.pid, number)
+
+
+def resident_mb() -> float:
+    """Resident memory of this process in MiB, what it shares with the forkserver included."""
+    return float(psutil.Process().memory_info().rss) / 2**20
 
 
 def _main(

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 import dagster as dg
-import psutil
 from dagster._core.code_pointer import CodePointer
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.definitions.reconstruct import reconstruct_repository_def_from_pointer
@@ -23,6 +22,7 @@ from ocrlty_pipeline.orchestration import run_tags
 from ocrlty_pipeline.orchestration.jobs import EXTRACT
 from ocrlty_pipeline.orchestration.warm.identity import ProcessIdentity
 from ocrlty_pipeline.orchestration.warm.instances import end_run, open_instance, reconnect, without_compute_logs
+from ocrlty_pipeline.orchestration.warm.processes import resident_mb
 
 logger = logging.getLogger(__name__)
 
@@ -48,11 +48,11 @@ def work(connection: Connection, instance_ref: str) -> None:
     # Neither end may be lost by the other's death: the next run goes to the next worker.
     with suppress(EOFError, BrokenPipeError, ConnectionResetError):
         worker = RunWorker(deserialize_value(instance_ref, InstanceRef))
-        connection.send(Done(None, _resident_mb()))
+        connection.send(Done(None, resident_mb()))
         while True:
             run_id = connection.recv()
             worker.execute(run_id)
-            connection.send(Done(run_id, _resident_mb()))
+            connection.send(Done(run_id, resident_mb()))
 
 
 class RunWorker:
@@ -108,7 +108,3 @@ class RunWorker:
             self._quiet = open_instance(self._quiet_ref)
         reconnect(self._quiet)
         return self._quiet
-
-
-def _resident_mb() -> float:
-    return float(psutil.Process().memory_info().rss) / 2**20
