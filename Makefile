@@ -27,7 +27,7 @@ up: $(READY)  ## PostgreSQL, Dagster's webserver and daemon
 	@$(BIN)/ocrlty up
 
 test: $(READY)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(READY)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy

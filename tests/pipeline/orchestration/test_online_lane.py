@@ -256,18 +256,21 @@ def test_a_restart_of_the_database_under_load_leaves_no_run_open(stack_environme
     cluster = Cluster(tmp_path / "home" / "postgres")
 
     async def load(lane):
+        answered, restarted = asyncio.Event(), asyncio.Event()
+        answers = []
+
         async def client():
-            answers = []
-            for _ in range(15):
-                answers += await asyncio.gather(lane.extract(a_request()), return_exceptions=True)
-            return answers
+            while not restarted.is_set():
+                answers.extend(await asyncio.gather(lane.extract(a_request()), return_exceptions=True))
+                answered.set()
 
         clients = [asyncio.create_task(client()) for _ in range(4)]
-        await asyncio.sleep(0.3)
+        await answered.wait()
         await asyncio.to_thread(cluster.stop)
         await asyncio.to_thread(cluster.start)
         await asyncio.to_thread(cluster.await_ready)
-        answers = [answer for of_client in await asyncio.gather(*clients) for answer in of_client]
+        restarted.set()
+        await asyncio.gather(*clients)
         return answers, await lane.extract(a_request())
 
     with running_stack(load_settings()), embedded_postgres(cluster.data_dir), dagster_instance() as instance:
