@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import typer
 
-from ocrlty_pipeline.cli import images, runs, service
+from ocrlty_pipeline.cli import exports, images, runs, service
 from ocrlty_pipeline.cli.output import say
 from ocrlty_pipeline.errors import OcrltyError
 
@@ -22,6 +22,7 @@ app = typer.Typer(
 app.command("import")(images.import_)
 app.command("reindex")(images.reindex)
 app.command("run")(runs.run)
+app.command("export")(exports.export)
 app.command("up")(service.up)
 app.command("env")(service.env)
 app.command(
