@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from ocrlty_pipeline.answers import parse_answer, schema_violations
@@ -17,6 +18,8 @@ from ocrlty_pipeline.attempts import AttemptPlan, AttemptPolicy
 from ocrlty_pipeline.backends.base import Backend, Completion, InferenceRequest
 from ocrlty_pipeline.errors import BackendError, ImageError, OcrltyError, OutputError, OutputTruncatedError
 from ocrlty_pipeline.images import CheckedImage, ImageLimits, check_image
+from ocrlty_pipeline.plausibility.checks import checks_block, findings
+from ocrlty_pipeline.plausibility.findings import Finding
 from ocrlty_pipeline.records import Auth, ExtractRecord, RecordedError, SchemaViolation, Timings, utc_now
 from ocrlty_pipeline.tasks.registry import Task
 
@@ -61,6 +64,7 @@ class _Outcome:
     raw: str | None = None
     parsed: Any = None
     violations: list[SchemaViolation] | None = None
+    findings: list[Finding] = field(default_factory=list)
     error: OcrltyError | None = None
     notes: list[str] | None = None
     preprocess_s: float = 0.0
@@ -128,6 +132,7 @@ def _read_answer(task: Task, outcome: _Outcome) -> None:
     try:
         outcome.parsed, outcome.notes = parse_answer(outcome.raw or "")
         outcome.violations = schema_violations(task, outcome.parsed)
+        outcome.findings = findings(outcome.parsed, task.schema, datetime.now(UTC).date())
     finally:
         outcome.parse_s = time.perf_counter() - started
 
@@ -189,6 +194,8 @@ def _meta(plan: AttemptPlan, outcome: _Outcome) -> dict[str, Any]:
         meta |= {"finish_reason": outcome.completion.finish_reason, **outcome.completion.meta}
     if outcome.notes:
         meta["json_found_after"] = outcome.notes
+    if outcome.findings:
+        meta["checks"] = checks_block(outcome.findings)
     return meta
 
 

@@ -70,6 +70,16 @@ def extract(backend, data=None):
     return asyncio.run(extract_image(given, context))
 
 
+def test_figures_that_do_not_add_up_stand_in_the_record():
+    wrong = ANSWER | {"subtotal": "8.00", "tax": "0.48", "cash": "10.00", "change": "1.80"}
+    record = extract(ScriptedBackend(orjson.dumps(wrong).decode()))
+    assert record.ok
+    assert record.meta["checks"]["passed"] == ["change_adds_up"]
+    [violation] = record.meta["checks"]["violated"]
+    assert (violation["check"], violation["paths"]) == ("total_adds_up", ["subtotal", "tax", "total"])
+    assert ExtractRecord.from_bytes(record.to_bytes()) == record
+
+
 def test_a_good_answer_gives_a_record_that_names_all_it_was_made_with():
     record = extract(ScriptedBackend(orjson.dumps(ANSWER).decode()))
     assert record.ok
