@@ -17,7 +17,7 @@ from ocrlty_pipeline.artifacts.index import ArtifactIndex, IndexRow, extract_row
 from ocrlty_pipeline.artifacts.keys import check_id, extract_key
 from ocrlty_pipeline.attempts import AttemptPolicy
 from ocrlty_pipeline.backends.base import Backend
-from ocrlty_pipeline.backends.factory import create_backend
+from ocrlty_pipeline.backends.factory import create_backend, create_page_source
 from ocrlty_pipeline.errors import ArtifactConflictError, ArtifactNotFoundError, InputError, OcrltyError
 from ocrlty_pipeline.extraction import ExtractInput, ExtractionContext, extract_image
 from ocrlty_pipeline.records import Auth, ExtractRecord
@@ -141,6 +141,7 @@ class Extracts:
             code_version=services.settings.code_version,
             auth=request.auth,
             dagster_run_id=dagster_run_id,
+            page_source=create_page_source(services.settings),
         )
 
     def _backend(self, name: str | None) -> Backend:

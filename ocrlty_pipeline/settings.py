@@ -70,6 +70,7 @@ class Settings(BaseSettings):
     vllm_context_shrink: Annotated[float, Field(gt=0, lt=1)] = 0.7
     vllm_context_min_tokens: Positive = 256
     ocr_workers: Positive = 1
+    ocr_grounding: Literal["auto", "always", "never"] = "auto"
 
     # Limits
     max_image_bytes: Positive = 20 * 1024 * 1024

@@ -1,4 +1,4 @@
-"""All checks of one document that need no image."""
+"""All checks without ground truth, and what a record keeps of them."""
 
 from __future__ import annotations
 
@@ -11,11 +11,19 @@ from ocrlty_pipeline.plausibility.findings import Finding
 from ocrlty_pipeline.plausibility.leaves import leaves
 from ocrlty_pipeline.plausibility.possible import possible
 
-CHECKS = ("total_adds_up", "change_adds_up", "items_add_up", "lines_multiply", "date_possible", "one_currency")
+CHECKS = (
+    "total_adds_up",
+    "change_adds_up",
+    "items_add_up",
+    "lines_multiply",
+    "date_possible",
+    "one_currency",
+    "printed",
+)
 
 
 def findings(document: Any, schema: Mapping[str, Any], today: date) -> list[Finding]:
-    """Every check that the document's values allow; none for a document that is no object."""
+    """Every check of figures and dates that the document's values allow; `grounding` makes the one of the image."""
     if not isinstance(document, Mapping):
         return []
     return [*arithmetic(document), *possible(leaves(document, schema), today)]
