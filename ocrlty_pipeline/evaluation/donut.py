@@ -32,7 +32,12 @@ class DonutCounts:
 
 def donut_counts(predicted: Any, expected: Any) -> DonutCounts:
     """The counts of one document; F1 is `matched / (matched + unmatched / 2)` of their sums over all documents."""
-    ours, theirs = Counter(flat(normalized(predicted))), Counter(flat(normalized(expected)))
+    return counts_of_normalized(normalized(predicted), normalized(expected))
+
+
+def counts_of_normalized(predicted: Any, expected: Any) -> DonutCounts:
+    """`donut_counts` of documents that `normalized` gave."""
+    ours, theirs = Counter(flat(predicted)), Counter(flat(expected))
     matched = (ours & theirs).total()
     return DonutCounts(matched, ours.total() + theirs.total() - 2 * matched)
 
