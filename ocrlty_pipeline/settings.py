@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -14,19 +15,32 @@ from typing import Annotated, Literal, get_args
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ocrlty_pipeline.errors import ConfigError
 
 ENV_FILE = ".env"
 # Only names below these prefixes are ours to judge: another program's variables are none of our business.
-OWN_PREFIXES = ("VLLM_", "OCRLTY_", "OCR_", "S3_", "MAX_IMAGE_", "MAX_BATCH_", "JOBS_", "WARM_", "ONLINE_")
+OWN_PREFIXES = (
+    "VLLM_",
+    "OCRLTY_",
+    "OCR_",
+    "S3_",
+    "MAX_IMAGE_",
+    "MAX_BATCH_",
+    "MAX_REQUEST_",
+    "JOBS_",
+    "WARM_",
+    "ONLINE_",
+    "OUTBOUND_",
+)
 
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Pause = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 # Pillow opens no larger image: twice its MAX_IMAGE_PIXELS.
 PILLOW_MAX_PIXELS = 178_956_970
+_HOST_PORT = re.compile(r"([^\s:/@]+|\[[0-9a-f:.]+\]):[0-9]{1,5}\Z")
 
 
 class Settings(BaseSettings):
@@ -76,6 +90,10 @@ class Settings(BaseSettings):
     max_image_pixels: Annotated[int, Field(gt=0, le=PILLOW_MAX_PIXELS)] = 50_000_000
     max_batch_files: Positive = 100_000
     max_batch_bytes: Positive = 50 * 1024**3
+    max_request_bytes: Positive | None = None
+    api_body_timeout_s: Seconds = 30.0
+    # Tests reach servers of their own machine so; everywhere else such calls are an attacker's.
+    outbound_allow_private: Annotated[tuple[str, ...], NoDecode] = ()
 
     # Worker processes
     warm_workers: Positive = 6
@@ -105,10 +123,23 @@ class Settings(BaseSettings):
             raise ValueError("must start with http:// or https://")
         return url.rstrip("/") if url else url
 
+    @field_validator("outbound_allow_private", mode="before")
+    @classmethod
+    def _hosts_and_ports(cls, value: object) -> object:
+        entries = tuple(part.strip().lower() for part in value.split(",")) if isinstance(value, str) else value
+        if isinstance(entries, tuple) and any(entry != "*" and not _HOST_PORT.match(entry) for entry in entries):
+            raise ValueError("must be host:port, several with commas between, or * for everything")
+        return entries
+
     @field_validator("s3_prefix")
     @classmethod
     def _no_outer_slashes(cls, prefix: str) -> str:
         return prefix.strip("/")
+
+    @property
+    def request_bytes(self) -> int:
+        """The most bytes a request's body may have, uploads aside: an image in base64, and 1 MiB for what is about it."""
+        return self.max_request_bytes or -(-self.max_image_bytes // 3) * 4 + 1024 * 1024
 
     @property
     def home(self) -> Path:
