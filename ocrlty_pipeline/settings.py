@@ -32,6 +32,7 @@ OWN_PREFIXES = (
     "JOBS_",
     "WARM_",
     "ONLINE_",
+    "API_BODY_",
     "OUTBOUND_",
 )
 
@@ -138,7 +139,7 @@ class Settings(BaseSettings):
 
     @property
     def request_bytes(self) -> int:
-        """The most bytes a request's body may have, uploads aside: an image in base64, and 1 MiB for what is about it."""
+        """The most bytes of a request's body, uploads aside: an image in base64, and 1 MiB for what is about it."""
         return self.max_request_bytes or -(-self.max_image_bytes // 3) * 4 + 1024 * 1024
 
     @property
