@@ -1,0 +1,112 @@
+"""What the API answers with instead of a result: one tree, each class with its status and its stable code.
+
+    ApiError
+    ├── UnauthorizedError      401  no key, or none that is known
+    ├── ForbiddenError         403  the key lacks a scope
+    ├── BadMultipartError      400  an upload's body cannot be read
+    ├── RequestTimeoutError    408  the next piece of the body did not come
+    ├── PayloadTooLargeError   413
+    ├── UnsupportedMediaTypeError 415
+    ├── InvalidFieldError      422  one field of the request cannot be used
+    │   └── ImageUrlUnreachableError  nothing usable came from the URL
+    └── TooManyRequestsError   429
+        ├── RateLimitedError         too many requests within a time
+        └── QuotaExceededError       the day's images are used up
+
+Belongs here: the API's own errors. Does not: what the domain's errors mean in HTTP, or how an answer is written.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from ocrlty_pipeline.errors import OcrltyError
+
+
+class ApiError(OcrltyError):
+    """Base of what a handler refuses with; `detail` becomes the envelope's `details`."""
+
+    status: ClassVar[int] = 500
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of the answer beside the usual ones."""
+        return {}
+
+
+class UnauthorizedError(ApiError):
+    code = "unauthorized"
+    status = 401
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"WWW-Authenticate": 'Bearer realm="ocrlty"'}
+
+
+class ForbiddenError(ApiError):
+    code = "forbidden"
+    status = 403
+
+
+class BadMultipartError(ApiError):
+    code = "bad_multipart"
+    status = 400
+
+
+class RequestTimeoutError(ApiError):
+    code = "request_timeout"
+    status = 408
+
+
+class PayloadTooLargeError(ApiError):
+    code = "payload_too_large"
+    status = 413
+
+
+class UnsupportedMediaTypeError(ApiError):
+    code = "unsupported_media_type"
+    status = 415
+
+
+class InvalidFieldError(ApiError):
+    """One field of the body is to blame; `details.errors` names it as a failed validation of the schema would.
+
+    Args:
+        field: its name within the body.
+    """
+
+    code = "validation_error"
+    status = 422
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message, {"errors": [{"type": self.code, "loc": ["body", field], "msg": message}]})
+        self.field = field
+
+
+class ImageUrlUnreachableError(InvalidFieldError):
+    code = "image_url_unreachable"
+
+
+class TooManyRequestsError(ApiError):
+    """
+    Args:
+        retry_after_s: whole seconds after which the same request may succeed; None when it never can.
+    """
+
+    status = 429
+
+    def __init__(self, message: str, detail: dict[str, Any] | None = None, *, retry_after_s: int | None = None) -> None:
+        super().__init__(message, detail)
+        self.retry_after_s = retry_after_s
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {} if self.retry_after_s is None else {"Retry-After": str(self.retry_after_s)}
+
+
+class RateLimitedError(TooManyRequestsError):
+    code = "rate_limited"
+
+
+class QuotaExceededError(TooManyRequestsError):
+    code = "quota_exceeded"
