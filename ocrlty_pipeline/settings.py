@@ -33,6 +33,9 @@ OWN_PREFIXES = (
     "WARM_",
     "ONLINE_",
     "API_BODY_",
+    "API_RATE_",
+    "API_IMAGE_",
+    "API_LIMITS_",
     "OUTBOUND_",
 )
 
@@ -95,6 +98,14 @@ class Settings(BaseSettings):
     api_body_timeout_s: Seconds = 30.0
     # Tests reach servers of their own machine so; everywhere else such calls are an attacker's.
     outbound_allow_private: Annotated[tuple[str, ...], NoDecode] = ()
+
+    # Who may ask, and how much
+    auth_enabled: bool = True
+    api_key_pepper: SecretStr | None = None
+    api_rate_limit: str | None = None
+    api_image_quota: str | None = None
+    # May hold a password.
+    api_limits_storage: SecretStr = SecretStr("async+memory://")
 
     # Worker processes
     warm_workers: Positive = 6
