@@ -122,7 +122,7 @@ class KeyTable:
                 )
         return key
 
-    def list(self) -> list[StoredKey]:
+    def all(self) -> list[StoredKey]:
         """All keys, oldest first, revoked ones too."""
         with Session(self._engine) as session:
             rows = session.scalars(select(ApiKeyRow).order_by(ApiKeyRow.created_at, ApiKeyRow.key_id))
