@@ -46,6 +46,12 @@ class Limiter:
         self._addresses = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._storage_is_away = False
 
+    async def aclose(self) -> None:
+        """Close the connections to Redis, where there are any."""
+        bridge = getattr(self._keys.storage, "bridge", None)
+        if bridge is not None:
+            await bridge.storage.aclose()
+
     async def count_request(self, principal: Principal) -> None:
         """
         Raises:
@@ -70,13 +76,12 @@ class Limiter:
         full = await self._take(self._quotas, principal, count)
         if full is not None:
             limit, wait_s = full
-            never = count > limit.amount
-            way_out = f"at most {limit.amount} at once" if never else f"send this again in {wait_s} s"
+            way_out = f"at most {limit.amount} at once" if wait_s is None else f"send this again in {wait_s} s"
             raise QuotaExceededError(
                 f"Key {principal.key_id!r} may send {limit.amount} images per {_period(limit)}, and {count} more "
                 f"would be too many: {way_out}.",
                 {"limit": str(limit), "images": count},
-                retry_after_s=None if never else wait_s,
+                retry_after_s=wait_s,
             )
 
     async def count_failure(self, address: str) -> None:
@@ -99,7 +104,7 @@ class Limiter:
 
     async def _take(
         self, limits: Sequence[RateLimitItem], principal: Principal, cost: int
-    ) -> tuple[RateLimitItem, int] | None:
+    ) -> tuple[RateLimitItem, int | None] | None:
         """Count `cost` against every limit, or none; answers the full one and its wait in seconds."""
         try:
             full = await self._first_full(limits, principal.key_id, cost)
@@ -123,12 +128,14 @@ class Limiter:
         return None
 
 
-async def _wait_s(counter: SlidingWindowCounterRateLimiter, limit: RateLimitItem, name: str, cost: int) -> int:
-    """Whole seconds after which `cost` fits, if nothing is counted meanwhile; at least 1.
+async def _wait_s(counter: SlidingWindowCounterRateLimiter, limit: RateLimitItem, name: str, cost: int) -> int | None:
+    """Whole seconds, at least 1, after which `cost` fits if nothing is counted meanwhile; None when it never does.
 
     The counter weighs the window before by how much of it the sliding window still covers: that share shrinks with
     time, and the current count becomes the one before when its window ends.
     """
+    if cost > limit.amount:
+        return None
     period = limit.get_expiry()
     storage = cast(SlidingWindowCounterSupport, counter.storage)
     before, before_ttl, now, now_ttl = await storage.get_sliding_window(limit.key_for(name), period)
