@@ -145,7 +145,8 @@ class OutboundClient:
         target = httpcore2.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
         # A compressed answer could be a thousand times larger than what is counted.
         own = {"host": _text(url.netloc), "accept-encoding": "identity", "user-agent": "ocrlty", "connection": "close"}
-        async with self._pool.stream(method, target, headers={**headers, **own}, content=content) as response:
+        sent = list({**headers, **own}.items())
+        async with self._pool.stream(method, target, headers=sent, content=content) as response:
             received = {_text(name).lower(): _text(value) for name, value in response.headers}
             if response.status in REDIRECTS:
                 return OutboundAnswer(response.status, received, b"")
@@ -227,12 +228,14 @@ def _parsed(url: str) -> httpx2.URL:
         return httpx2.URL(url)
     except httpx2.InvalidURL as error:
         raise OutboundRefusedError(f"{_cut(url)} is not a URL: {error}") from None
+    except UnicodeError:
+        raise OutboundRefusedError(f"{_cut(url)} is not a URL: it holds half a character.") from None
 
 
 def _joined(base: httpx2.URL, location: str) -> str:
     try:
         return str(base.join(location))
-    except httpx2.InvalidURL:
+    except (httpx2.InvalidURL, UnicodeError):
         raise OutboundRefusedError("The URL redirects to what is not a URL.") from None
 
 

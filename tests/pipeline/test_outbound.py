@@ -3,7 +3,7 @@
 import asyncio
 import gzip
 import ssl
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -11,6 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ocrlty_pipeline.errors import OutboundFailedError, OutboundRefusedError
 from ocrlty_pipeline.outbound import OutboundClient, OutboundLimits
@@ -18,6 +20,7 @@ from ocrlty_pipeline.settings import Settings
 
 LIMITS = OutboundLimits(max_bytes=1000, timeout_s=30)
 BODY = b"hello"
+URL_LETTERS = st.one_of(st.characters(), st.characters(categories=["Cs"]), st.sampled_from("/:@?#[]%\\.019afx- \n\0"))
 
 
 def answer(status="200 OK", body=BODY, **headers):
@@ -109,12 +112,20 @@ async def failure(url, *allowed, **options):
         ("http://a\nb/", "not a URL"),
         ("http://[::1/", "not a URL"),
         ("http://example.com/" + "a" * 3000, "characters"),
+        ("http://example.com/\ud800", "half a character"),
     ],
 )
 def test_a_url_that_is_none_to_call_is_refused_before_its_name_is_looked_up(url, why):
     resolve = resolver(["1.1.1.1"])
     assert why in refused(url, resolve=resolve)
     assert resolve.asked == []
+
+
+@given(st.sampled_from(["http://", "https://", "//", ""]), st.text(URL_LETTERS, max_size=30))
+def test_no_text_does_worse_than_a_refusal(scheme, rest):
+    client = OutboundClient(settings())
+    with suppress(OutboundRefusedError):
+        client.check_url(scheme + rest)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import base64
 import io
+import random
 
 import pytest
 from hypothesis import given
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ocrlty_api.errors import InvalidFieldError, PayloadTooLargeError
-from ocrlty_api.incoming.base64_image import decode_image
+from ocrlty_api.incoming.base64_image import SLICE_CHARACTERS, decode_image
 from ocrlty_pipeline.images import FORMATS
 
 MAX = 10_000
@@ -81,6 +82,16 @@ def test_the_size_is_judged_to_the_byte(size, fits):
     else:
         with pytest.raises(PayloadTooLargeError, match=f"{size} bytes"):
             decode_image(encoded(data), max_bytes=MAX)
+
+
+def test_a_text_decoded_slice_by_slice_is_read_as_one():
+    data = image() + random.Random(1).randbytes(3 * SLICE_CHARACTERS)
+    text = encoded(data)
+    assert decode_image(text, max_bytes=10**7) == data
+    for inner in ("=", "==", "\n"):
+        broken = text[: SLICE_CHARACTERS - len(inner)] + inner + text[SLICE_CHARACTERS:]
+        with pytest.raises(InvalidFieldError, match="not base64"):
+            decode_image(broken, max_bytes=10**7)
 
 
 def test_what_is_too_large_is_never_decoded(monkeypatch):
