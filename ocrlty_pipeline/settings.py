@@ -32,10 +32,11 @@ OWN_PREFIXES = (
     "JOBS_",
     "WARM_",
     "ONLINE_",
-    "API_BODY_",
-    "API_RATE_",
-    "API_IMAGE_",
-    "API_LIMITS_",
+    "API_",
+    "AUTH_",
+    "CORS_",
+    "DEBUG_MODE",
+    "LOG_",
     "OUTBOUND_",
 )
 
@@ -44,6 +45,7 @@ Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Pause = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 # Pillow opens no larger image: twice its MAX_IMAGE_PIXELS.
 PILLOW_MAX_PIXELS = 178_956_970
+_ORIGIN = re.compile(r"https?://[^\s/?#@*]+\Z")
 _HOST_PORT = re.compile(r"([^\s:/@]+|\[[0-9a-f:.]+\]):[0-9]{1,5}\Z")
 
 
@@ -94,6 +96,7 @@ class Settings(BaseSettings):
     max_image_pixels: Annotated[int, Field(gt=0, le=PILLOW_MAX_PIXELS)] = 50_000_000
     max_batch_files: Positive = 100_000
     max_batch_bytes: Positive = 50 * 1024**3
+    max_batch_sync_files: Positive = 100
     max_request_bytes: Positive | None = None
     api_body_timeout_s: Seconds = 30.0
     # Tests reach servers of their own machine so; everywhere else such calls are an attacker's.
@@ -106,6 +109,13 @@ class Settings(BaseSettings):
     api_image_quota: str | None = None
     # May hold a password.
     api_limits_storage: SecretStr = SecretStr("async+memory://")
+
+    # The API
+    debug_mode: bool = False
+    cors_allow_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    dagster_webserver_url: str = "http://127.0.0.1:3000"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["json", "text"] = "json"
 
     # Worker processes
     warm_workers: Positive = 6
@@ -128,7 +138,7 @@ class Settings(BaseSettings):
             raise ValueError("must start with postgresql+psycopg:// (psycopg 3)")
         return url
 
-    @field_validator("vllm_base_url", "s3_endpoint_url")
+    @field_validator("vllm_base_url", "s3_endpoint_url", "dagster_webserver_url")
     @classmethod
     def _http_url(cls, url: str | None) -> str | None:
         if url is not None and not url.startswith(("http://", "https://")):
@@ -142,6 +152,19 @@ class Settings(BaseSettings):
         if isinstance(entries, tuple) and any(entry != "*" and not _HOST_PORT.match(entry) for entry in entries):
             raise ValueError("must be host:port, several with commas between, or * for everything")
         return entries
+
+    @field_validator("cors_allow_origins", mode="before")
+    @classmethod
+    def _origins(cls, value: object) -> object:
+        origins = tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+        if isinstance(origins, tuple) and any(origin != "*" and not _ORIGIN.match(origin) for origin in origins):
+            raise ValueError("must be origins such as https://app.example.org, with commas between, or * for all")
+        return origins
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper_case(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
 
     @field_validator("s3_prefix")
     @classmethod
