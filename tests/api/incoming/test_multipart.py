@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from ocrlty_api.errors import BadMultipartError, InvalidFieldError, PayloadTooLargeError, UnsupportedMediaTypeError
 from ocrlty_api.incoming.multipart import MultipartLimits, read_multipart
@@ -233,6 +233,30 @@ def test_a_body_that_ends_before_its_closing_boundary_is_refused(cut):
     whole = file("a.jpg", b"12345") + END[:-2]
     with pytest.raises(BadMultipartError, match="closing boundary"):
         asyncio.run(receive_all([whole[:cut]]))
+
+
+def test_a_client_that_goes_away_ends_the_reading_after_its_complete_files():
+    async def scenario():
+        messages = iter(
+            [
+                {"type": "http.request", "body": file("1.jpg", b"1") + file("2.jpg", b"2")[:-2], "more_body": True},
+                {"type": "http.disconnect"},
+            ]
+        )
+        names = []
+
+        async def receive():
+            return next(messages)
+
+        async def keep(file):
+            names.append(file.name)
+
+        headers = [(b"content-type", b"multipart/form-data; boundary=XX")]
+        with pytest.raises(ClientDisconnect):
+            await read_multipart(Request({"type": "http", "headers": headers}, receive), LIMITS, keep)
+        assert names == ["1.jpg"]
+
+    asyncio.run(scenario())
 
 
 @pytest.mark.parametrize("name", ["/etc/passwd", "../a.jpg", ""])
