@@ -1,17 +1,24 @@
 """What the API answers with instead of a result: one tree, each class with its status and its stable code.
 
     ApiError
+    ├── BadRequestError        400  the request cannot be read: its path, its JSON, its headers
+    ├── BadMultipartError      400  an upload's body cannot be read
     ├── UnauthorizedError      401  no key, or none that is known
     ├── ForbiddenError         403  the key lacks a scope
-    ├── BadMultipartError      400  an upload's body cannot be read
+    ├── NotFoundError          404  no such thing, or none of the asker's
+    ├── MethodNotAllowedError  405
     ├── RequestTimeoutError    408  the next piece of the body did not come
+    ├── ConflictError          409  the id is in use with other content, or what it names is
     ├── PayloadTooLargeError   413
     ├── UnsupportedMediaTypeError 415
-    ├── InvalidFieldError      422  one field of the request cannot be used
-    │   └── ImageUrlUnreachableError  nothing usable came from the URL
-    └── TooManyRequestsError   429
-        ├── RateLimitedError         too many requests within a time
-        └── QuotaExceededError       the day's images are used up
+    ├── ValidationFailedError  422  fields of the request cannot be used; `details.errors` lists them
+    │   └── InvalidFieldError         one field
+    │       └── ImageUrlUnreachableError  nothing usable came from the URL
+    ├── TooManyRequestsError   429
+    │   ├── RateLimitedError         too many requests within a time
+    │   └── QuotaExceededError       the day's images are used up
+    ├── InternalError          500  a fault of ours, whose words stand in the log only
+    └── UnavailableError       503  something the request needs is away or busy; it may come again
 
 Belongs here: the API's own errors. Does not: what the domain's errors mean in HTTP, or how an answer is written.
 """
@@ -34,6 +41,11 @@ class ApiError(OcrltyError):
         return {}
 
 
+class BadRequestError(ApiError):
+    code = "bad_request"
+    status = 400
+
+
 class UnauthorizedError(ApiError):
     code = "unauthorized"
     status = 401
@@ -53,6 +65,34 @@ class BadMultipartError(ApiError):
     status = 400
 
 
+class NotFoundError(ApiError):
+    code = "not_found"
+    status = 404
+
+
+class MethodNotAllowedError(ApiError):
+    """
+    Args:
+        allowed: the methods that the path takes.
+    """
+
+    code = "method_not_allowed"
+    status = 405
+
+    def __init__(self, message: str, *, allowed: str = "") -> None:
+        super().__init__(message)
+        self.allowed = allowed
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Allow": self.allowed}
+
+
+class ConflictError(ApiError):
+    code = "conflict"
+    status = 409
+
+
 class RequestTimeoutError(ApiError):
     code = "request_timeout"
     status = 408
@@ -68,18 +108,28 @@ class UnsupportedMediaTypeError(ApiError):
     status = 415
 
 
-class InvalidFieldError(ApiError):
+class ValidationFailedError(ApiError):
+    """
+    Args:
+        errors: `type`, `loc`, `msg` and `input` of each field, as pydantic has them.
+    """
+
+    code = "validation_error"
+    status = 422
+
+    def __init__(self, message: str, errors: list[dict[str, Any]]) -> None:
+        super().__init__(message, {"errors": errors})
+
+
+class InvalidFieldError(ValidationFailedError):
     """One field of the body is to blame; `details.errors` names it as a failed validation of the schema would.
 
     Args:
         field: its name within the body.
     """
 
-    code = "validation_error"
-    status = 422
-
     def __init__(self, field: str, message: str) -> None:
-        super().__init__(message, {"errors": [{"type": self.code, "loc": ["body", field], "msg": message}]})
+        super().__init__(message, [{"type": self.code, "loc": ["body", field], "msg": message}])
         self.field = field
 
 
@@ -110,3 +160,26 @@ class RateLimitedError(TooManyRequestsError):
 
 class QuotaExceededError(TooManyRequestsError):
     code = "quota_exceeded"
+
+
+class InternalError(ApiError):
+    code = "internal_error"
+    status = 500
+
+
+class UnavailableError(ApiError):
+    """
+    Args:
+        retry_after_s: whole seconds after which the same request may succeed.
+    """
+
+    code = "unavailable"
+    status = 503
+
+    def __init__(self, message: str, detail: dict[str, Any] | None = None, *, retry_after_s: int = 1) -> None:
+        super().__init__(message, detail)
+        self.retry_after_s = retry_after_s
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self.retry_after_s)}
