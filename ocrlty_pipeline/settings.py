@@ -107,6 +107,7 @@ class Settings(BaseSettings):
     api_key_pepper: SecretStr | None = None
     api_rate_limit: str | None = None
     api_image_quota: str | None = None
+    api_failure_limit: str = "120/minute"
     # May hold a password.
     api_limits_storage: SecretStr = SecretStr("async+memory://")
 

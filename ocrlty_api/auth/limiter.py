@@ -13,7 +13,7 @@ import logging
 from collections.abc import Sequence
 from typing import cast
 
-from limits import RateLimitItem, parse, parse_many
+from limits import RateLimitItem, parse_many
 from limits.aio.storage import MemoryStorage, SlidingWindowCounterSupport, Storage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.errors import ConfigurationError, StorageError
@@ -24,7 +24,6 @@ from ocrlty_api.errors import QuotaExceededError, RateLimitedError
 from ocrlty_pipeline.errors import ConfigError
 from ocrlty_pipeline.settings import Settings
 
-FAILURES = parse("120/minute")
 # Addresses share this many counters, so that no number of addresses takes more memory than these.
 FAILURE_COUNTERS = 1024
 REDIS_TIMEOUT_S = 1.0
@@ -36,12 +35,13 @@ class Limiter:
     """Counts what keys ask for, in this process or in Redis. While Redis is away nobody is refused.
 
     Raises:
-        ConfigError: API_RATE_LIMIT, API_IMAGE_QUOTA or API_LIMITS_STORAGE cannot be used.
+        ConfigError: API_RATE_LIMIT, API_IMAGE_QUOTA, API_FAILURE_LIMIT or API_LIMITS_STORAGE cannot be used.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._rates = _parsed("API_RATE_LIMIT", settings.api_rate_limit)
         self._quotas = _parsed("API_IMAGE_QUOTA", settings.api_image_quota)
+        self._failures = _parsed("API_FAILURE_LIMIT", settings.api_failure_limit)
         self._keys = _counter(settings.api_limits_storage.get_secret_value())
         self._addresses = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._storage_is_away = False
@@ -94,11 +94,12 @@ class Limiter:
             RateLimitedError: the address, or another that shares its counter, has failed too often.
         """
         counter = _shared_counter(address)
-        if not await self._addresses.hit(FAILURES, counter):
-            wait_s = await _wait_s(self._addresses, FAILURES, counter, 1)
+        full = await _first_full(self._addresses, self._failures, counter, 1)
+        if full is not None:
+            wait_s = await _wait_s(self._addresses, full, counter, 1)
             raise RateLimitedError(
                 f"Too many requests without a valid API key from this address: come again in {wait_s} s with a key.",
-                {"limit": str(FAILURES)},
+                {"limit": str(full)},
                 retry_after_s=wait_s,
             )
 
@@ -107,7 +108,7 @@ class Limiter:
     ) -> tuple[RateLimitItem, int | None] | None:
         """Count `cost` against every limit, or none; answers the full one and its wait in seconds."""
         try:
-            full = await self._first_full(limits, principal.key_id, cost)
+            full = await _first_full(self._keys, limits, principal.key_id, cost)
             found = (full, await _wait_s(self._keys, full, principal.key_id, cost)) if full is not None else None
         except StorageError as error:
             if not self._storage_is_away:
@@ -117,15 +118,19 @@ class Limiter:
         self._storage_is_away = False
         return found
 
-    async def _first_full(self, limits: Sequence[RateLimitItem], key_id: str, cost: int) -> RateLimitItem | None:
-        # One limit tests itself; of several, none is charged for what another refuses.
-        for limit in limits if len(limits) > 1 else ():
-            if not await self._keys.test(limit, key_id, cost=cost):
-                return limit
-        for limit in limits:
-            if not await self._keys.hit(limit, key_id, cost=cost):
-                return limit
-        return None
+
+async def _first_full(
+    counter: SlidingWindowCounterRateLimiter, limits: Sequence[RateLimitItem], name: str, cost: int
+) -> RateLimitItem | None:
+    """Count `cost` against every limit, or none where one has no room."""
+    # One limit tests itself; of several, none is charged for what another refuses.
+    for limit in limits if len(limits) > 1 else ():
+        if not await counter.test(limit, name, cost=cost):
+            return limit
+    for limit in limits:
+        if not await counter.hit(limit, name, cost=cost):
+            return limit
+    return None
 
 
 async def _wait_s(counter: SlidingWindowCounterRateLimiter, limit: RateLimitItem, name: str, cost: int) -> int | None:

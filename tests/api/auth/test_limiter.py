@@ -148,8 +148,8 @@ def test_the_wait_is_long_enough_and_no_second_longer(amount, asked):
 
 def test_an_address_may_fail_so_often_and_no_more(clock):
     async def go():
-        limiter = _limiter()
-        for _ in range(module.FAILURES.amount):
+        limiter = _limiter(api_failure_limit="5/minute")
+        for _ in range(5):
             await limiter.count_failure("203.0.113.7")
         with pytest.raises(RateLimitedError, match="without a valid API key") as info:
             await limiter.count_failure("203.0.113.7")
@@ -164,9 +164,9 @@ def test_one_ipv6_customer_is_one_address_and_no_text_is_too_odd(clock, monkeypa
     monkeypatch.setattr(module, "FAILURE_COUNTERS", 2**60)
 
     async def go():
-        limiter = _limiter()
+        limiter = _limiter(api_failure_limit="5/minute")
         network = ipaddress.ip_network("2001:db8:1:2::/64")
-        for number in range(module.FAILURES.amount):
+        for number in range(5):
             await limiter.count_failure(str(network[number * 2**40]))
         with pytest.raises(RateLimitedError):
             await limiter.count_failure("2001:db8:1:2:ffff::1")
@@ -178,10 +178,9 @@ def test_one_ipv6_customer_is_one_address_and_no_text_is_too_odd(clock, monkeypa
 
 def test_any_number_of_addresses_takes_bounded_memory(clock, monkeypatch):
     monkeypatch.setattr(module, "FAILURE_COUNTERS", 8)
-    monkeypatch.setattr(module, "FAILURES", parse("1000000/minute"))
 
     async def go():
-        limiter = _limiter()
+        limiter = _limiter(api_failure_limit="1000000/minute")
         for minute in range(4):
             clock.now += 60 * minute
             for number in range(200):
@@ -194,7 +193,7 @@ def test_any_number_of_addresses_takes_bounded_memory(clock, monkeypatch):
     asyncio.run(go())
 
 
-@pytest.mark.parametrize("name", ["api_rate_limit", "api_image_quota"])
+@pytest.mark.parametrize("name", ["api_rate_limit", "api_image_quota", "api_failure_limit"])
 @pytest.mark.parametrize("value", ["fast", "5", "-1/minute", "0/minute", "5/fortnight", "5 per", "5/minute;x"])
 def test_what_is_no_limit_is_refused_by_its_variable(name, value):
     with pytest.raises(ConfigError, match=name.upper()):
