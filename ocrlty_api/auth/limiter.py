@@ -57,7 +57,7 @@ class Limiter:
         Raises:
             RateLimitedError: the key has sent as many requests as it may.
         """
-        full = await self._take(self._rates, principal, 1)
+        full = await self._take(self._rates, f"requests/{principal.key_id}", 1)
         if full is not None:
             limit, wait_s = full
             raise RateLimitedError(
@@ -73,7 +73,7 @@ class Limiter:
         Raises:
             QuotaExceededError: fewer are left; without a time to come again when so many are never allowed.
         """
-        full = await self._take(self._quotas, principal, count)
+        full = await self._take(self._quotas, f"images/{principal.key_id}", count)
         if full is not None:
             limit, wait_s = full
             way_out = f"at most {limit.amount} at once" if wait_s is None else f"send this again in {wait_s} s"
@@ -104,12 +104,18 @@ class Limiter:
             )
 
     async def _take(
-        self, limits: Sequence[RateLimitItem], principal: Principal, cost: int
+        self, limits: Sequence[RateLimitItem], name: str, cost: int
     ) -> tuple[RateLimitItem, int | None] | None:
-        """Count `cost` against every limit, or none; answers the full one and its wait in seconds."""
+        """Count `cost` against every limit, or none; answers the full one and its wait in seconds.
+
+        Args:
+            name: of the counter. Limits that read alike share one, so it tells what is counted.
+        """
+        if not limits:
+            return None
         try:
-            full = await _first_full(self._keys, limits, principal.key_id, cost)
-            found = (full, await _wait_s(self._keys, full, principal.key_id, cost)) if full is not None else None
+            full = await _first_full(self._keys, limits, name, cost)
+            found = (full, await _wait_s(self._keys, full, name, cost)) if full is not None else None
         except StorageError as error:
             if not self._storage_is_away:
                 _log.warning("API_LIMITS_STORAGE cannot be reached, nobody is limited: %s", error)

@@ -94,6 +94,15 @@ def test_images_are_charged_all_or_none(clock):
     asyncio.run(go())
 
 
+def test_requests_and_images_are_counted_apart_though_their_limits_read_alike():
+    async def go():
+        limiter = _limiter(api_rate_limit="10/day", api_image_quota="10/day")
+        await limiter.count_images(ALICE, 10)
+        assert (await _admitted(limiter, ALICE, 11))[0] == 10
+
+    asyncio.run(go())
+
+
 def test_a_batch_larger_than_the_whole_quota_is_told_so_and_not_to_come_again():
     async def go():
         limiter = _limiter(api_image_quota="100/day")
@@ -135,10 +144,12 @@ def test_the_wait_is_long_enough_and_no_second_longer(amount, asked):
             except QuotaExceededError as error:
                 refused_at = clock.now
                 clock.now = refused_at + error.retry_after_s - 1 - 1e-3
-                early = error.retry_after_s > 1 and await limiter._keys.test(item, "alice", cost=min(count, amount))
+                early = error.retry_after_s > 1 and await limiter._keys.test(
+                    item, "images/alice", cost=min(count, amount)
+                )
                 clock.now = refused_at + error.retry_after_s
                 assert not early
-                assert await limiter._keys.test(item, "alice", cost=min(count, amount))
+                assert await limiter._keys.test(item, "images/alice", cost=min(count, amount))
 
     with pytest.MonkeyPatch.context() as patch:
         clock = Clock()
