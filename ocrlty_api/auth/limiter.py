@@ -108,8 +108,7 @@ class Limiter:
     ) -> tuple[RateLimitItem, int | None] | None:
         """Count `cost` against every limit, or none; answers the full one and its wait in seconds.
 
-        Args:
-            name: of the counter. Limits that read alike share one, so it tells what is counted.
+        Limits that read alike share one counter, unless `name` tells what is counted.
         """
         if not limits:
             return None
