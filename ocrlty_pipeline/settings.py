@@ -91,6 +91,10 @@ class Settings(BaseSettings):
     vllm_context_min_tokens: Positive = 256
     ocr_workers: Positive = 1
 
+    # The service that remote commands talk to
+    ocrlty_url: str = "http://127.0.0.1:8000"
+    ocrlty_api_key: SecretStr | None = None
+
     # Limits
     max_image_bytes: Positive = 20 * 1024 * 1024
     max_image_pixels: Annotated[int, Field(gt=0, le=PILLOW_MAX_PIXELS)] = 50_000_000
@@ -139,7 +143,7 @@ class Settings(BaseSettings):
             raise ValueError("must start with postgresql+psycopg:// (psycopg 3)")
         return url
 
-    @field_validator("vllm_base_url", "s3_endpoint_url", "dagster_webserver_url")
+    @field_validator("vllm_base_url", "s3_endpoint_url", "ocrlty_url", "dagster_webserver_url")
     @classmethod
     def _http_url(cls, url: str | None) -> str | None:
         if url is not None and not url.startswith(("http://", "https://")):
