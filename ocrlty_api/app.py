@@ -22,12 +22,13 @@ from ocrlty_api.error_responses import install_error_handlers, respond
 from ocrlty_api.incoming.body_limits import BodyBounds, BodyLimits
 from ocrlty_api.logs import configure_logging
 from ocrlty_api.metrics import Metrics
+from ocrlty_api.openapi import install_openapi
 from ocrlty_api.request_context import HEADER, RequestContext
-from ocrlty_api.routers import service
+from ocrlty_api.routers import extracts, service
 from ocrlty_api.state import open_state
 from ocrlty_pipeline.settings import Settings, load_settings
 
-ROUTERS = (service.router,)
+ROUTERS = (service.router, extracts.router)
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +54,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         redirect_slashes=False,
     )
     install_error_handlers(app)
+    install_openapi(app)
     for router in ROUTERS:
         app.include_router(router)
     _wrap(app, settings, metrics)

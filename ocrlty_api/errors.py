@@ -42,11 +42,15 @@ class ApiError(OcrltyError):
 
 
 class BadRequestError(ApiError):
+    """The request cannot be read."""
+
     code = "bad_request"
     status = 400
 
 
 class UnauthorizedError(ApiError):
+    """No API key, or none that is known."""
+
     code = "unauthorized"
     status = 401
 
@@ -56,22 +60,29 @@ class UnauthorizedError(ApiError):
 
 
 class ForbiddenError(ApiError):
+    """The key lacks a scope, or the service its debug mode."""
+
     code = "forbidden"
     status = 403
 
 
 class BadMultipartError(ApiError):
+    """An upload's body cannot be read."""
+
     code = "bad_multipart"
     status = 400
 
 
 class NotFoundError(ApiError):
+    """There is no such thing, or it is not yours."""
+
     code = "not_found"
     status = 404
 
 
 class MethodNotAllowedError(ApiError):
-    """
+    """The path does not take this method.
+
     Args:
         allowed: the methods that the path takes.
     """
@@ -89,27 +100,36 @@ class MethodNotAllowedError(ApiError):
 
 
 class ConflictError(ApiError):
+    """The id is in use with other content, or what it names is in use."""
+
     code = "conflict"
     status = 409
 
 
 class RequestTimeoutError(ApiError):
+    """The body came too slowly."""
+
     code = "request_timeout"
     status = 408
 
 
 class PayloadTooLargeError(ApiError):
+    """More bytes or files than are taken."""
+
     code = "payload_too_large"
     status = 413
 
 
 class UnsupportedMediaTypeError(ApiError):
+    """The body is declared to be of a type that is not taken."""
+
     code = "unsupported_media_type"
     status = 415
 
 
 class ValidationFailedError(ApiError):
-    """
+    """Fields of the request cannot be used; `details.errors` lists them.
+
     Args:
         errors: `type`, `loc`, `msg` and `input` of each field, as pydantic has them.
     """
@@ -134,6 +154,8 @@ class InvalidFieldError(ValidationFailedError):
 
 
 class ImageUrlUnreachableError(InvalidFieldError):
+    """Nothing usable came from the URL."""
+
     code = "image_url_unreachable"
 
 
@@ -155,20 +177,27 @@ class TooManyRequestsError(ApiError):
 
 
 class RateLimitedError(TooManyRequestsError):
+    """Too many requests within a time."""
+
     code = "rate_limited"
 
 
 class QuotaExceededError(TooManyRequestsError):
+    """The day's images are used up."""
+
     code = "quota_exceeded"
 
 
 class InternalError(ApiError):
+    """A fault of the service, whose words stand in its log only."""
+
     code = "internal_error"
     status = 500
 
 
 class UnavailableError(ApiError):
-    """
+    """Something the request needs is away or busy.
+
     Args:
         retry_after_s: whole seconds after which the same request may succeed.
     """

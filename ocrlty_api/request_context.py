@@ -12,6 +12,7 @@ import uuid
 from urllib.parse import unquote_to_bytes
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ocrlty_api.error_responses import INTERNAL, respond
@@ -65,7 +66,7 @@ class RequestContext:
         try:
             _refuse_nul(scope)
             await self._app(scope, receive, answer.send)
-        except ClientGoneError:
+        except (ClientGoneError, ClientDisconnect):
             return
         except Exception as error:
             if not isinstance(error, OcrltyError):
