@@ -7,6 +7,7 @@ from the schema. What the next attempt changes is decided in `attempts`, how tex
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import math
 import time
 from dataclasses import dataclass, field
@@ -200,8 +201,11 @@ def _record(
 
 
 def _describe(given: ExtractInput, image: CheckedImage | None) -> dict[str, Any]:
-    if image is None:
+    if isinstance(given.data, OcrltyError):
         return given.described
+    if image is None:
+        facts = {"image_sha256": hashlib.sha256(given.data).hexdigest(), "image_bytes": len(given.data)}
+        return {**given.described, **facts}
     facts = {"mime_type": image.mime_type, "image_sha256": image.sha256, "image_bytes": len(image.data)}
     return {**given.described, **facts}
 
