@@ -89,8 +89,8 @@ class _Comparison:
         total, leaves = 0.0, 0
         for key, value in expected.items():
             answer = predicted.get(key)
-            if answer.__class__ is str and answer == value:
-                total, leaves = total + 1.0, leaves + 1
+            if answer.__class__ is str and value.__class__ is str:
+                total, leaves = total + (1.0 if answer == value else similarity(answer, value)), leaves + 1
                 continue
             part, size = self.score(answer, value)
             total, leaves = total + part, leaves + size
@@ -100,6 +100,9 @@ class _Comparison:
         return total, leaves
 
     def _arrays(self, predicted: list[Any], expected: list[Any]) -> _Score:
+        if predicted == expected and not _has_numbers(expected):  # 1 == True, but their texts differ
+            leaves = _size(expected)
+            return float(leaves), leaves
         pairs = [[self.score(answer, item) for answer in predicted] for item in expected]
         rows, columns = _assign([[_weight(score) for score in row] for row in pairs])
         total, leaves = 0.0, 0
@@ -119,6 +122,14 @@ class _Comparison:
         if isinstance(value, list):
             return sum(map(self._predicted_size, value))
         return 1
+
+
+def _has_numbers(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_has_numbers, value.values()))
+    if isinstance(value, list):
+        return any(map(_has_numbers, value))
+    return isinstance(value, int | float)
 
 
 def _rank(score: _Score) -> float:

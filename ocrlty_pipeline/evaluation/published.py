@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ocrlty_pipeline.evaluation.anls import anls
-from ocrlty_pipeline.evaluation.donut import DonutCounts, counts_of_normalized, normalized
+from ocrlty_pipeline.evaluation.donut import DonutCounts, counts_of_leaves, flat, normalized
 from ocrlty_pipeline.evaluation.kieval import KievalCounts, kieval_counts
 from ocrlty_pipeline.evaluation.tree_edit import accuracy_of_normalized
 
@@ -34,10 +34,11 @@ class PublishedScores:
 def published_scores(predicted: Any, expected: Any) -> PublishedScores:
     """Score a document that follows the schema in its keys; a failed sample predicts None."""
     ours, theirs = normalized(predicted), normalized(expected)
+    our_leaves, their_leaves = flat(ours), flat(theirs)
     return PublishedScores(
         anls=anls(predicted, expected, ignore_extra_nulls=True),
-        tree_edit=accuracy_of_normalized(ours, theirs),
-        donut=counts_of_normalized(ours, theirs),
+        tree_edit=accuracy_of_normalized(ours, theirs, our_leaves, their_leaves),
+        donut=counts_of_leaves(our_leaves, their_leaves),
         kieval=kieval_counts(predicted, expected),
     )
 
