@@ -104,15 +104,15 @@ class _Comparison:
             leaves = _size(expected)
             return float(leaves), leaves
         pairs = [[self.score(answer, item) for answer in predicted] for item in expected]
-        rows, columns = _assign([[_weight(score) for score in row] for row in pairs])
-        total, leaves = 0.0, 0
-        for row, column in zip(rows, columns, strict=True):
+        alone = [_size(item) for item in expected], [self._predicted_size(answer) for answer in predicted]
+        weights = [
+            [_weight(score, row_alone + column_alone) for score, column_alone in zip(row, alone[1], strict=True)]
+            for row, row_alone in zip(pairs, alone[0], strict=True)
+        ]
+        total, leaves = 0.0, sum(alone[0]) + sum(alone[1])
+        for row, column in zip(*_assign(weights), strict=True):
             part, size = pairs[row][column]
-            total, leaves = total + part, leaves + size
-        left = set(range(len(expected))).difference(rows)
-        extra = set(range(len(predicted))).difference(columns)
-        leaves += sum([_size(expected[row]) for row in left])
-        leaves += sum([self._predicted_size(predicted[column]) for column in extra])
+            total, leaves = total + part, leaves + size - alone[0][row] - alone[1][column]
         return total, leaves
 
     def _predicted_size(self, value: Any) -> int:
@@ -137,10 +137,16 @@ def _rank(score: _Score) -> float:
     return total / leaves if leaves else 1.0
 
 
-def _weight(score: _Score) -> float:
+def _weight(score: _Score, alone: int) -> float:
+    """How much a pair is worth: its similarity, and between equals what it does for the whole.
+
+    Args:
+        score: of the pair.
+        alone: leaves that the two would be without each other.
+    """
     total, leaves = score
     mean = total / leaves if leaves else 1.0
-    return mean + _TIE * (total - _LEAVES_AGAINST_SCORE * leaves)
+    return mean + _TIE * (total - _LEAVES_AGAINST_SCORE * (leaves - alone))
 
 
 def _size(value: Any) -> int:

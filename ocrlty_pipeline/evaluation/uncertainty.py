@@ -7,8 +7,8 @@ a blurred photograph spoils all of them. Rates of documents have Wilson's interv
 
 Conventions:
 - Fewer than two documents say nothing about their spread: no bounds.
-- More than `GROUPS` documents are put into that many groups of every GROUPS-th one, and groups are drawn: documents that
-  are drawn independently vary alike either way, and a run of any size takes a second.
+- More than `GROUPS` documents are put into that many groups of every GROUPS-th one, and groups are drawn: sums over
+  documents that are independent vary alike either way, and a run of any size takes a second.
 - A resample in which a figure is not scored is left out of its percentiles.
 - Where every document has the same value the interval is that value: a bootstrap knows no faults it has not seen.
 - The same documents in the same order and the same seed give the same intervals.
