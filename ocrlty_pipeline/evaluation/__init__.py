@@ -15,7 +15,7 @@
     evaluator    a run's samples -> an evaluation
     headline     an evaluation -> the figures that stand at the top, in their order
 
-Pure functions throughout: no files, no database, no clock. Every sample is compared once; the figures of a run
-see only the counts of that, so that another figure or a bootstrap is one more function over them. Reading ground-truth files is
+Pure functions throughout: no files, no database, no clock. Every sample is compared once; the figures of a run see only
+the counts of that, so that another figure or a bootstrap is one more function over them. Reading ground-truth files is
 `ground_truth`'s business.
 """

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -79,29 +77,7 @@ def evaluate(
     A failed sample counts with all its expected leaves missed. A sample without ground truth is listed, and enters no
     figure but the run's own (error and schema-valid rates, latency, tokens).
     """
-    with _without_cycle_collection():
-        return _evaluate(samples, ground_truth, schema, identity, options or EvaluationOptions())
-
-
-@contextmanager
-def _without_cycle_collection() -> Iterator[None]:
-    """A large run makes millions of small objects and no cycles; the collector would walk all of them over and over."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
-def _evaluate(
-    samples: Sequence[Sample],
-    ground_truth: GroundTruthMatch,
-    schema: Mapping[str, Any],
-    identity: EvaluationIdentity,
-    options: EvaluationOptions,
-) -> Evaluation:
+    options = options or EvaluationOptions()
     scored = [sample for sample in samples if sample.file in ground_truth.by_file]
     comparison = compare_all(scored, ground_truth, Plan(schema, options))
     reached = {sample.file for sample in samples}

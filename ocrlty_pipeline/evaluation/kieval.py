@@ -98,7 +98,11 @@ class _Parts:
                     self.groups[path].append(tuple(sorted(found)))
         elif isinstance(value, dict):
             for key, inner in value.items():
-                self._split(inner, f"{path}.{key}", arrays, alone)
+                name = f"{path}.{key}"
+                if isinstance(inner, dict | list):
+                    self._split(inner, name, arrays, alone)
+                else:
+                    _flatten(inner, name, alone)
         else:
             _flatten(value, path, alone)
 
@@ -114,15 +118,18 @@ def _find_arrays(value: Any, path: str, found: set[str]) -> None:
 
 
 def _flatten(value: Any, path: str, found: list[tuple[str, str]]) -> None:
-    if value is None:
-        return
     if isinstance(value, dict):
         for key, inner in value.items():
-            _flatten(inner, f"{path}.{key}", found)
+            name = f"{path}.{key}"
+            if inner.__class__ is str:
+                if text := inner.strip():
+                    found.append((name, text))
+            elif inner is not None:
+                _flatten(inner, name, found)
     elif isinstance(value, list):
         for item in value:
             _flatten(item, path, found)
-    elif text := str(value).strip():
+    elif value is not None and (text := str(value).strip()):
         found.append((path, text))
 
 

@@ -67,7 +67,13 @@ def _weight(value: Any) -> int:
     """What inserting or deleting the nodes below a root costs."""
     if isinstance(value, dict):
         return sum([_key_weight(key) + _weight(inner) for key, inner in value.items()])
-    return sum([len(item.replace(LEAF, "")) if isinstance(item, str) else 1 + _weight(item) for item in value])
+    total = 0
+    for item in value:
+        if item.__class__ is str:
+            total += len(item) if LEAF not in item else len(item.replace(LEAF, ""))
+        else:
+            total += 1 + _weight(item)
+    return total
 
 
 def _key_weight(key: str) -> int:
