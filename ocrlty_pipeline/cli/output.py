@@ -51,9 +51,12 @@ def _field_table(evaluation: dict[str, Any]) -> Table:
     return table
 
 
+_AS_PRINTED = "ANLS*, tree-edit accuracy and KIEval compare texts as they are printed."
+
+
 def _headline_table(evaluation: dict[str, Any]) -> Table:
     """The figures of the run with their 95 % intervals."""
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=_AS_PRINTED, caption_justify="left")
     for name in ("figure", "value", "95 % interval"):
         table.add_column(name, justify="left" if name == "figure" else "right", no_wrap=True)
     for figure in headline(EvaluationSummary.model_validate(evaluation["summary"])):
