@@ -1,7 +1,7 @@
 """The documents of a comparison: run B against run A over the same images, B being the newer or the one in question.
 
-Every difference is B minus A. "Fixed" is wrong in A and right in B, "broken" the other way round. A document, or a field
-of a document, is right when each of its leaves is matched or absent on both sides, and wrong otherwise.
+Every difference is B minus A. "Fixed" is wrong in A and right in B, "broken" the other way round. A document, or a
+field of a document, is right when each of its leaves is matched or absent on both sides, and wrong otherwise.
 """
 
 from __future__ import annotations
@@ -94,8 +94,8 @@ class LeafChange(Document):
     Attributes:
         path, field: as `outcomes.Mismatch` has them.
         outcome_a, outcome_b: an outcome's name in lower case; `matched` stands for `both_absent`, too.
-        predicted_a, predicted_b: the values as predicted. Where a leaf in an array matched, the expected value, to which
-            the predicted one is canonically equal; None where nothing was predicted.
+        predicted_a, predicted_b: the values as predicted. Where a leaf in an array matched, the expected value, to
+            which the predicted one is canonically equal; None where nothing was predicted.
     """
 
     path: str
@@ -165,7 +165,7 @@ class Comparison(Document):
     fields_only_a: list[str]
     fields_only_b: list[str]
     samples: list[SampleChange]
-    settings: list[SettingChange] = []
+    settings: list[SettingChange]
 
     def figure(self, name: str) -> FigureDifference:
         """The figure of a name: exact_match, field_f1, anls or aligned."""
