@@ -11,6 +11,7 @@ from datetime import date
 
 from ocrlty_pipeline.artifacts.index import IndexRow
 from ocrlty_pipeline.artifacts.keys import eval_key
+from ocrlty_pipeline.collector import without_cycle_collection
 from ocrlty_pipeline.errors import GroundTruthError, TaskError
 from ocrlty_pipeline.evaluation.evaluator import Sample, evaluate
 from ocrlty_pipeline.evaluation.results import Evaluation, EvaluationIdentity
@@ -26,6 +27,11 @@ def score_batch(services: Services, row: IndexRow) -> Evaluation:
         GroundTruthError: the set has no ground truth, or none of it speaks of the run's images.
         TaskError: the task's schema is no longer the one the run was made with.
     """
+    with without_cycle_collection():
+        return _score(services, row)
+
+
+def _score(services: Services, row: IndexRow) -> Evaluation:
     batch = asyncio.run(services.runs.load(row))
     stored = asyncio.run(services.image_sets.load_ground_truth(batch.image_set))
     if stored is None:

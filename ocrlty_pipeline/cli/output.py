@@ -9,6 +9,9 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from ocrlty_pipeline.evaluation.headline import headline
+from ocrlty_pipeline.evaluation.results import EvaluationSummary
+
 console = Console(stderr=True, highlight=False)
 results = Console(highlight=False)
 
@@ -32,6 +35,7 @@ def print_run(document: dict[str, Any], store_location: str | None) -> None:
     evaluation = document["eval"]
     if evaluation is not None:
         results.print(_field_table(evaluation))
+        results.print(_headline_table(evaluation))
     results.print(_facts(document))
     if store_location is not None:
         _print_places(document, store_location)
@@ -58,6 +62,20 @@ def _field_table(evaluation: dict[str, Any]) -> Table:
     return table
 
 
+_AS_PRINTED = "ANLS*, tree-edit accuracy and KIEval compare texts as they are printed."
+
+
+def _headline_table(evaluation: dict[str, Any]) -> Table:
+    """The figures of the run with their 95 % intervals."""
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), caption=_AS_PRINTED, caption_justify="left")
+    for name in ("figure", "value", "95 % interval"):
+        table.add_column(name, justify="left" if name == "figure" else "right", no_wrap=True)
+    for figure in headline(EvaluationSummary.model_validate(evaluation["summary"])):
+        bounds = "-" if figure.low is None else f"{_share(figure.low)} to {_share(figure.high)}"
+        table.add_row(figure.label, _share(figure.value), bounds)
+    return table
+
+
 def _score_cells(score: dict[str, Any]) -> list[str]:
     wrong = score["mismatch"] + score["canon_error"] + score["type_mismatch"]
     counts = (score["support"], score["matched"], wrong, score["pred_missing"], score["gt_missing"])
@@ -74,7 +92,7 @@ def _facts(document: dict[str, Any]) -> Table:
     if document["eval"] is not None:
         summary = document["eval"]["summary"]
         exact, latency = summary["exact_match"], summary["latency_ms"]
-        rows.append(("Documents all right", f"{exact['count']} of {exact['total']} ({_interval(exact)})"))
+        rows.append(("All right", f"{exact['count']} of {exact['total']} documents"))
         if latency is not None:
             rows.append(
                 ("Latency", f"median {latency['p50'] / 1000:.2f} s, 95th percentile {latency['p95'] / 1000:.2f} s")
@@ -92,7 +110,3 @@ def _image_counts(document: dict[str, Any]) -> str:
     if document["reused_count"]:
         parts.append(f"{document['reused_count']} kept from {document['resumed_from']}")
     return ", ".join(parts)
-
-
-def _interval(rate: dict[str, Any]) -> str:
-    return "not scored" if rate["value"] is None else f"95 % interval {rate['low']:.0%} to {rate['high']:.0%}"

@@ -26,6 +26,8 @@ def align(predicted: Sequence[Hashable], expected: Sequence[Hashable], overlap: 
     Returns:
         Pairs in the order of the expected items, then the items that are only predicted.
     """
+    if predicted == expected:
+        return [(i, i) for i, item in enumerate(expected) if item is not None]
     partners, left, right = _pair_equal(predicted, expected)
     if len(left) == len(right) == 1:
         partners[right[0]] = left[0]

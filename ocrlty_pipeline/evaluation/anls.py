@@ -89,8 +89,8 @@ class _Comparison:
         total, leaves = 0.0, 0
         for key, value in expected.items():
             answer = predicted.get(key)
-            if answer.__class__ is str and answer == value:
-                total, leaves = total + 1.0, leaves + 1
+            if answer.__class__ is str and value.__class__ is str:
+                total, leaves = total + (1.0 if answer == value else similarity(answer, value)), leaves + 1
                 continue
             part, size = self.score(answer, value)
             total, leaves = total + part, leaves + size
@@ -100,16 +100,19 @@ class _Comparison:
         return total, leaves
 
     def _arrays(self, predicted: list[Any], expected: list[Any]) -> _Score:
+        if predicted == expected and not _has_numbers(expected):  # 1 == True, but their texts differ
+            leaves = _size(expected)
+            return float(leaves), leaves
         pairs = [[self.score(answer, item) for answer in predicted] for item in expected]
-        rows, columns = _assign([[_weight(score) for score in row] for row in pairs])
-        total, leaves = 0.0, 0
-        for row, column in zip(rows, columns, strict=True):
+        alone = [_size(item) for item in expected], [self._predicted_size(answer) for answer in predicted]
+        weights = [
+            [_weight(score, row_alone + column_alone) for score, column_alone in zip(row, alone[1], strict=True)]
+            for row, row_alone in zip(pairs, alone[0], strict=True)
+        ]
+        total, leaves = 0.0, sum(alone[0]) + sum(alone[1])
+        for row, column in zip(*_assign(weights), strict=True):
             part, size = pairs[row][column]
-            total, leaves = total + part, leaves + size
-        left = set(range(len(expected))).difference(rows)
-        extra = set(range(len(predicted))).difference(columns)
-        leaves += sum([_size(expected[row]) for row in left])
-        leaves += sum([self._predicted_size(predicted[column]) for column in extra])
+            total, leaves = total + part, leaves + size - alone[0][row] - alone[1][column]
         return total, leaves
 
     def _predicted_size(self, value: Any) -> int:
@@ -121,15 +124,29 @@ class _Comparison:
         return 1
 
 
+def _has_numbers(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(_has_numbers, value.values()))
+    if isinstance(value, list):
+        return any(map(_has_numbers, value))
+    return isinstance(value, int | float)
+
+
 def _rank(score: _Score) -> float:
     total, leaves = score
     return total / leaves if leaves else 1.0
 
 
-def _weight(score: _Score) -> float:
+def _weight(score: _Score, alone: int) -> float:
+    """How much a pair is worth: its similarity, and between equals what it does for the whole.
+
+    Args:
+        score: of the pair.
+        alone: leaves that the two would be without each other.
+    """
     total, leaves = score
     mean = total / leaves if leaves else 1.0
-    return mean + _TIE * (total - _LEAVES_AGAINST_SCORE * leaves)
+    return mean + _TIE * (total - _LEAVES_AGAINST_SCORE * (leaves - alone))
 
 
 def _size(value: Any) -> int:

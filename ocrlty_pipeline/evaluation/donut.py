@@ -15,8 +15,8 @@ Conventions:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 Field = tuple[str, str]
@@ -32,14 +32,15 @@ class DonutCounts:
 
 def donut_counts(predicted: Any, expected: Any) -> DonutCounts:
     """The counts of one document; F1 is `matched / (matched + unmatched / 2)` of their sums over all documents."""
-    return counts_of_normalized(normalized(predicted), normalized(expected))
+    return counts_of_leaves(flat(normalized(predicted)), flat(normalized(expected)))
 
 
-def counts_of_normalized(predicted: Any, expected: Any) -> DonutCounts:
-    """`donut_counts` of documents that `normalized` gave."""
-    ours, theirs = Counter(flat(predicted)), Counter(flat(expected))
-    matched = (ours & theirs).total()
-    return DonutCounts(matched, ours.total() + theirs.total() - 2 * matched)
+def counts_of_leaves(predicted: list[Field], expected: list[Field]) -> DonutCounts:
+    """`donut_counts` of leaves that `flat` gave."""
+    if predicted == expected:
+        return DonutCounts(len(expected), 0)
+    matched = (Counter(predicted) & Counter(expected)).total()
+    return DonutCounts(matched, len(predicted) + len(expected) - 2 * matched)
 
 
 def normalized(value: Any) -> Any:
@@ -47,8 +48,13 @@ def normalized(value: Any) -> Any:
     if not value:
         return {}
     if isinstance(value, dict):
-        pairs = ((key, normalized(value[key])) for key in sorted(value, key=_by_length))
-        return {key: inner if isinstance(inner, list) else [inner] for key, inner in pairs if inner}
+        document = {}
+        for key in _in_order(tuple(value)):
+            child = value[key]
+            inner = [child.strip()] if child.__class__ is str and child else normalized(child)
+            if inner:
+                document[key] = inner if isinstance(inner, list) else [inner]
+        return document
     if isinstance(value, list):
         if all(isinstance(item, dict) for item in value):
             return [inner for inner in map(normalized, value) if inner]
@@ -59,17 +65,29 @@ def normalized(value: Any) -> Any:
 _SCALARS = {str, int, float}
 
 
-def _by_length(key: str) -> tuple[int, str]:
-    return len(key), key
+@lru_cache
+def _in_order(keys: tuple[str, ...]) -> list[str]:
+    return sorted(keys, key=lambda key: (len(key), key))
 
 
-def flat(document: Any, path: str = "") -> Iterator[Field]:
+def flat(document: Any) -> list[Field]:
     """The leaves of a normalized document with their paths, `menu.nm`."""
+    leaves: list[Field] = []
+    _flatten(document, "", leaves)
+    return leaves
+
+
+def _flatten(document: Any, path: str, leaves: list[Field]) -> None:
     if isinstance(document, dict):
         for key, value in document.items():
-            yield from flat(value, f"{path}.{key}" if path else key)
-    elif isinstance(document, list):
-        for item in document:
-            yield from flat(item, path)
+            name = f"{path}.{key}" if path else key
+            if len(value) == 1 and value[0].__class__ is str:
+                leaves.append((name, value[0]))
+            else:
+                _flatten(value, name, leaves)
     else:
-        yield path, document
+        for item in document:
+            if isinstance(item, str):
+                leaves.append((path, item))
+            else:
+                _flatten(item, path, leaves)

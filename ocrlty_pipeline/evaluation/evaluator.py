@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from ocrlty_pipeline.evaluation import metrics
-from ocrlty_pipeline.evaluation.nodes import Node, Side, Tree
+from ocrlty_pipeline.evaluation.nodes import Side
 from ocrlty_pipeline.evaluation.options import EvaluationOptions
 from ocrlty_pipeline.evaluation.outcomes import OUTCOMES, Mismatch, Outcome, Tally
 from ocrlty_pipeline.evaluation.plan import Plan
@@ -128,32 +128,33 @@ def compare_all(samples: Sequence[Sample], ground_truth: GroundTruthMatch, plan:
     """Compare each sample with what is expected of its file; every file must have ground truth."""
     counts = np.zeros((len(samples), len(plan.fields) * OUTCOMES), dtype=np.int32)
     mismatches, published = [], []
-    predicted_side, expected_side = Side(is_prediction=True), Side(is_prediction=False)
+    sides = Side(is_prediction=True), Side(is_prediction=False)
     for row, sample in zip(counts, samples, strict=True):
-        tally = Tally(len(plan.fields))
-        answer, truth = None if sample.failure else sample.predicted, ground_truth.by_file[sample.file]
-        predicted, answer = _read(plan.root, answer, predicted_side)
-        expected, truth = _read(plan.root, truth, expected_side)
-        plan.root.compare(predicted, expected, (), tally)
+        answer = None if sample.failure else sample.predicted
+        tally, scores = _compare(answer, ground_truth.by_file[sample.file], plan, sides)
         row[:] = tally.counts
         mismatches.append(tally.mismatches)
-        published.append(published_scores(answer, truth))
+        published.append(scores)
     return Comparison(
         fields=plan.fields,
         counts=counts.reshape(len(samples), len(plan.fields), OUTCOMES),
         mismatches=mismatches,
         failed=np.array([sample.failure is not None for sample in samples], dtype=np.bool_),
         published=published,
-        outside_predicted=predicted_side.outside,
-        outside_expected=expected_side.outside,
+        outside_predicted=sides[0].outside,
+        outside_expected=sides[1].outside,
     )
 
 
-def _read(root: Node, document: Any, side: Side) -> tuple[Tree, Any]:
-    """A document's canonical tree, and the document as far as the schema knows it."""
-    before = side.departures
-    tree = root.read(document, side)
-    return tree, document if side.departures == before else root.within_schema(document)
+def _compare(answer: Any, truth: Any, plan: Plan, sides: tuple[Side, Side]) -> tuple[Tally, PublishedScores]:
+    tally = Tally(len(plan.fields))
+    departures = sides[0].departures + sides[1].departures
+    numbers = sides[1].numbers = {}
+    predicted, expected = plan.root.read(answer, sides[0]), plan.root.read(truth, sides[1])
+    plan.root.compare(predicted, expected, (), tally)
+    if numbers or departures != sides[0].departures + sides[1].departures:
+        answer, truth = plan.root.as_text(answer, numbers), plan.root.as_text(truth, numbers)
+    return tally, published_scores(answer, truth)
 
 
 def _summary(samples: Sequence[Sample], comparison: Comparison) -> EvaluationSummary:

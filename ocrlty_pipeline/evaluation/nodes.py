@@ -14,7 +14,7 @@ Conventions:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, cast
 
@@ -25,6 +25,7 @@ from ocrlty_pipeline.evaluation.values import LeafReaders, Problem, Value, same
 # What two items share: equal leaves decide, leaves that both have break ties. No item has a million leaves.
 _EQUAL = 1 << 20
 _BOTH_PRESENT = 1
+_NUMBERS = (int, float)
 
 # Indices on the way to a leaf, one for each array.
 Indices = tuple[str, ...]
@@ -48,11 +49,13 @@ class Side:
     Attributes:
         outside: how often each place held something that the schema does not know.
         departures: how often a document departed from the schema in its keys, or in writing one item for an array.
+        numbers: canonical forms of what a ground truth gives as JSON numbers, by leaf.
     """
 
     is_prediction: bool
     outside: Counter[str] = field(default_factory=Counter)
     departures: int = 0
+    numbers: dict[int, set[str]] = field(default_factory=dict)
 
 
 class Node(Protocol):
@@ -62,8 +65,12 @@ class Node(Protocol):
     def read(self, value: Any, side: Side) -> Tree:
         """The canonical tree of a JSON value; None when it holds nothing."""
 
-    def within_schema(self, value: Any) -> Any:
-        """The JSON value without keys that the schema does not know, a single item of an array as an array."""
+    def as_text(self, value: Any, numbers: Mapping[int, set[str]]) -> Any:
+        """The JSON value as the published metrics see it: keys of the schema only, every array an array.
+
+        Where the ground truth gives JSON numbers there is no print that a text could be compared with: at the leaves of
+        `numbers` both sides are their canonical forms, an ambiguous print that of an expected number if it can be.
+        """
 
     def overlap(self, predicted: Tree, expected: Tree) -> int:
         """How much two trees share."""
@@ -90,10 +97,20 @@ class LeafNode:
         return "[]".join(self.segments) or "$"
 
     def read(self, value: Any, side: Side) -> Value | None:
-        return (self.readers.predicted if side.is_prediction else self.readers.expected)(value)
+        if side.is_prediction:
+            return self.readers.predicted(value)
+        leaf = self.readers.expected(value)
+        if leaf is not None and value.__class__ in _NUMBERS:
+            side.numbers.setdefault(self.index, set()).update(leaf.readings)
+        return leaf
 
-    def within_schema(self, value: Any) -> Any:
-        return value
+    def as_text(self, value: Any, numbers: Mapping[int, set[str]]) -> Any:
+        if self.index not in numbers:
+            return value
+        leaf = (self.readers.expected if value.__class__ in _NUMBERS else self.readers.predicted)(value)
+        if leaf is None or leaf.problem:
+            return value
+        return next((reading for reading in leaf.readings if reading in numbers[self.index]), leaf.readings[0])
 
     def overlap(self, predicted: Tree, expected: Tree) -> int:
         if not isinstance(predicted, Value) or not isinstance(expected, Value):
@@ -161,12 +178,11 @@ class ObjectNode:
         side.departures += 1
         return None
 
-    def within_schema(self, value: Any) -> Any:
+    def as_text(self, value: Any, numbers: Mapping[int, set[str]]) -> Any:
         if not isinstance(value, dict):
             return value
-        return {
-            name: self.children[name].within_schema(inner) for name, inner in value.items() if name in self.children
-        }
+        known = ((name, inner) for name, inner in value.items() if name in self.children)
+        return {name: self.children[name].as_text(inner, numbers) for name, inner in known}
 
     def overlap(self, predicted: Tree, expected: Tree) -> int:
         pairs = zip(self.children.values(), self._trees(predicted), self._trees(expected), strict=True)
@@ -204,10 +220,10 @@ class ArrayNode:
         trees = tuple([self.item.read(item, side) for item in items])
         return trees if any(tree is not None for tree in trees) else None
 
-    def within_schema(self, value: Any) -> Any:
+    def as_text(self, value: Any, numbers: Mapping[int, set[str]]) -> Any:
         if value is None:
             return None
-        return [self.item.within_schema(item) for item in (value if isinstance(value, list) else [value])]
+        return [self.item.as_text(item, numbers) for item in (value if isinstance(value, list) else [value])]
 
     def overlap(self, predicted: Tree, expected: Tree) -> int:
         if not isinstance(predicted, tuple) or not isinstance(expected, tuple):

@@ -1,9 +1,9 @@
 """The published document metrics of one sample: ANLS*, Donut's F1 and tree-edit accuracy, KIEval.
 
-They see texts as they were predicted and expected, not canonical forms, since this is how they are defined and how
-figures in the literature were made: "10.00" against 10.0 costs them something, which the fields' figures forgive.
-What belongs here is only which document they are given (`nodes.Node.within_schema`); the metrics have modules of their
-own.
+They see texts as they were predicted and expected, not canonical forms, since this is how they are defined and how the
+figures in the literature were made: "10.00" against "10.0" costs them something, which the fields' figures forgive.
+Only where the ground truth gives JSON numbers, which nobody printed, both sides are canonical (`nodes.Node.as_text`).
+What belongs here is what the metrics have in common; each has a module of its own.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ocrlty_pipeline.evaluation.anls import anls
-from ocrlty_pipeline.evaluation.donut import DonutCounts, counts_of_normalized, normalized
+from ocrlty_pipeline.evaluation.donut import DonutCounts, counts_of_leaves, flat, normalized
 from ocrlty_pipeline.evaluation.kieval import KievalCounts, kieval_counts
 from ocrlty_pipeline.evaluation.tree_edit import accuracy_of_normalized
 
@@ -32,12 +32,13 @@ class PublishedScores:
 
 
 def published_scores(predicted: Any, expected: Any) -> PublishedScores:
-    """Score a document that follows the schema in its keys; a failed sample predicts None."""
+    """Score a document as `nodes.Node.as_text` gives it; a failed sample predicts None."""
     ours, theirs = normalized(predicted), normalized(expected)
+    our_leaves, their_leaves = flat(ours), flat(theirs)
     return PublishedScores(
         anls=anls(predicted, expected, ignore_extra_nulls=True),
-        tree_edit=accuracy_of_normalized(ours, theirs),
-        donut=counts_of_normalized(ours, theirs),
+        tree_edit=accuracy_of_normalized(ours, theirs, our_leaves, their_leaves),
+        donut=counts_of_leaves(our_leaves, their_leaves),
         kieval=kieval_counts(predicted, expected),
     )
 

@@ -85,10 +85,10 @@ class Reader:
 
     def __call__(self, value: Any) -> Value | None:
         """The leaf's canonical form; None when it is absent."""
-        if value is None:
-            return None
         if isinstance(value, str):
             return self.text(value) if value and not value.isspace() else None
+        if value is None:
+            return None
         if isinstance(value, int | float) and not isinstance(value, bool):
             return self.number(value)
         return self.other(value)

@@ -8,7 +8,8 @@ import dagster as dg
 import numpy as np
 
 from ocrlty_pipeline.batches.runner import BatchOutcome
-from ocrlty_pipeline.evaluation.results import Evaluation, Rate
+from ocrlty_pipeline.evaluation.headline import HeadlineFigure, headline
+from ocrlty_pipeline.evaluation.results import Evaluation
 
 PERCENTILES = (50, 90, 95, 99)
 
@@ -56,16 +57,15 @@ def evaluation_metadata(evaluation: Evaluation) -> dict[str, Any]:
         "ground_truth_version": evaluation.ground_truth_version,
         "images_scored": summary.scored_count,
         "images_failed": summary.failed_count,
+        **{figure.name: figure.value for figure in headline(summary)},
         "accuracy": summary.micro.accuracy,
-        "f1_micro": summary.micro.f1,
         "f1_macro": summary.macro.f1,
-        "exact_match_rate": summary.exact_match.value,
-        "exact_match_interval": _interval(summary.exact_match),
-        "schema_valid_rate": summary.schema_valid.value,
-        "error_rate": summary.error.value,
+        "headline": dg.MetadataValue.table([_headline_record(figure) for figure in headline(summary)]),
         "fields": dg.MetadataValue.table([dg.TableRecord(field) for field in fields]),
     }
 
 
-def _interval(rate: Rate) -> str:
-    return "not scored" if rate.value is None else f"{rate.low:.3f} to {rate.high:.3f} (95 %, Wilson)"
+def _headline_record(figure: HeadlineFigure) -> dg.TableRecord:
+    bounds = "" if figure.low is None or figure.high is None else f"{figure.low:.3f} to {figure.high:.3f}"
+    value = "not scored" if figure.value is None else f"{figure.value:.4f}"
+    return dg.TableRecord({"figure": figure.label, "value": value, "95 % interval": bounds})

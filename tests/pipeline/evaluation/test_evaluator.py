@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from ocrlty_pipeline.evaluation.donut import DonutCounts
 from ocrlty_pipeline.evaluation.evaluator import Sample, evaluate
 from ocrlty_pipeline.evaluation.options import EvaluationOptions
 from ocrlty_pipeline.evaluation.results import Evaluation, EvaluationIdentity, eval_block
@@ -85,6 +86,43 @@ def test_each_sample_tells_what_went_wrong() -> None:
     ]
     assert (c.exact, c.accuracy, c.error) == (False, 0.0, "backend_unavailable")
     assert [(m.path, m.kind) for m in c.mismatches] == [("total", "pred_missing")]
+
+
+def test_the_published_metrics_of_each_sample_and_of_the_run() -> None:
+    evaluation = evaluated()
+    a, b, c = evaluation.samples
+    # a: "10.00" and "1.00" against the numbers 10 and 1, and null where null is expected.
+    assert (a.anls, a.tree_edit, a.donut, a.kieval.corrections) == (1.0, 1.0, DonutCounts(2, 0), 0)
+    # b: 20 is right, "2.5" against "2" is not, 50 is missing; "x" and "id" are outside the schema. The expected tree
+    # has three keys and 2 + 1 + 2 characters; wanting are ".5", a key and "50".
+    assert (b.anls, b.donut) == (pytest.approx(1 / 3), DonutCounts(1, 3))
+    assert b.tree_edit == pytest.approx(1 - (2 + 1 + 2) / 8)
+    assert (b.kieval.matched, b.kieval.predicted, b.kieval.expected, b.kieval.corrections) == (1, 2, 3, 2)
+    # c failed: nothing but what is expected.
+    assert (c.anls, c.tree_edit, c.donut) == (0.0, 0.0, DonutCounts(0, 1))
+    estimates = evaluation.summary.estimates
+    assert estimates.anls.value == pytest.approx((1 + 1 / 3) / 3)
+    assert estimates.tree_edit.value == pytest.approx((1 + 3 / 8) / 3)
+    assert estimates.donut_f1.value == pytest.approx(3 / (3 + 4 / 2))
+    assert estimates.aligned.value == pytest.approx(3 / (3 + 3))
+    assert estimates.entity_f1.value == pytest.approx(2 * 3 / (4 + 6))
+    assert estimates.group_f1.value is None
+    assert estimates.micro_f1.value == evaluation.summary.micro.f1
+    assert estimates.macro_f1.value == pytest.approx(evaluation.summary.macro.f1)
+
+
+def test_texts_compare_as_they_are_where_the_ground_truth_has_texts() -> None:
+    truth = GroundTruthMatch({"a.jpg": {"total": "10.0"}}, (), ())
+    [sample] = evaluate([Sample("r", "a.jpg", {"total": "10.00", "tax": None})], truth, SCHEMA, IDENTITY).samples
+    assert sample.exact
+    assert (sample.anls, sample.donut) == (0.8, DonutCounts(0, 2))  # and the predicted null costs nothing
+
+
+def test_an_ambiguous_print_is_the_number_that_is_expected_if_it_can_be() -> None:
+    truth = GroundTruthMatch({"a.jpg": {"total": 48.0, "tax": 48000}}, (), ())
+    [sample] = evaluate([Sample("r", "a.jpg", {"total": "48.000", "tax": "48.000"})], truth, SCHEMA, IDENTITY).samples
+    assert sample.exact
+    assert (sample.anls, sample.tree_edit, sample.kieval.corrections) == (1.0, 1.0, 0)
 
 
 def test_what_has_no_partner_is_listed_and_scores_nothing() -> None:

@@ -74,6 +74,28 @@ def shuffled(document: dict[str, Any], random: Any) -> dict[str, Any]:
     return document | {"menu": menu and random.sample(menu, len(menu))}
 
 
+@given(DOCUMENT.filter(lambda document: len(distinct_counts(document)) > 1))
+def test_swapping_the_counts_of_two_items_costs(document: dict[str, Any]) -> None:
+    first, second = distinct_counts(document)[:2]
+    menu = list(document["menu"])
+    menu[first] = menu[first] | {"cnt": document["menu"][second]["cnt"]}
+    menu[second] = menu[second] | {"cnt": document["menu"][first]["cnt"]}
+    evaluation = scored(document | {"menu": menu}, document)
+    assert evaluation.fields["menu[].cnt"].mismatch > 0
+    assert evaluation.samples[0].kieval.corrections > 0
+    assert evaluation.samples[0].anls < 1
+
+
+def distinct_counts(document: dict[str, Any]) -> list[int]:
+    """Items of different names and counts, one a count: swapped, they are not each other."""
+    found: dict[str, int] = {}
+    for i, item in enumerate(document["menu"] or []):
+        names = {document["menu"][j]["nm"] for j in found.values()}
+        if item["cnt"] and item["nm"] and item["cnt"] not in found and item["nm"] not in names:
+            found[item["cnt"]] = i
+    return list(found.values())
+
+
 @given(DOCUMENT, DOCUMENT)
 def test_exchanging_the_sides_exchanges_precision_and_recall(a: Any, b: Any) -> None:
     forth, back = scored(a, b), scored(b, a)
