@@ -11,13 +11,15 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from sqlalchemy import QueuePool
 
 from ocrlty_api.auth.keys import KeyHasher
 from ocrlty_api.auth.limiter import Limiter
+from ocrlty_api.docs_page import install_docs
 from ocrlty_api.error_responses import install_error_handlers, respond
 from ocrlty_api.incoming.body_limits import BodyBounds, BodyLimits
 from ocrlty_api.logs import configure_logging
@@ -25,7 +27,7 @@ from ocrlty_api.metrics import Metrics
 from ocrlty_api.openapi import install_openapi
 from ocrlty_api.request_context import HEADER, RequestContext
 from ocrlty_api.routers import extracts, service
-from ocrlty_api.state import open_state
+from ocrlty_api.state import AppState, open_state
 from ocrlty_pipeline.settings import Settings, load_settings
 
 ROUTERS = (service.router, extracts.router)
@@ -57,6 +59,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     install_openapi(app)
     for router in ROUTERS:
         app.include_router(router)
+    install_docs(app)
     _wrap(app, settings, metrics)
     return app
 
@@ -88,4 +91,13 @@ async def _life(settings: Settings, metrics: Metrics) -> AsyncIterator[dict[str,
     if not settings.auth_enabled:
         _log.warning("AUTH_ENABLED=0: EVERYBODY WHO REACHES THIS SERVICE IS AN ADMIN. Use it on your own machine only.")
     async with open_state(settings, metrics) as state:
+        _watch(metrics, state)
         yield {"app_state": state}
+
+
+def _watch(metrics: Metrics, state: AppState) -> None:
+    """Have the metrics tell what is under way."""
+    lane, pool = state.online, cast("QueuePool", state.services.engine.pool)
+    metrics.gauge("ocrlty_online_in_flight", "Single extracts under way.", lambda: lane.in_flight)
+    metrics.gauge("ocrlty_online_waiting", "Single extracts that wait for a worker.", lambda: lane.waiting)
+    metrics.gauge("ocrlty_database_connections_used", "Connections of this process in use.", pool.checkedout)

@@ -11,6 +11,7 @@ from ocrlty_api.auth.authenticator import Authenticator
 from ocrlty_api.auth.limiter import Limiter
 from ocrlty_api.lanes.instance import SharedInstance, shared_instance
 from ocrlty_api.lanes.online import OnlineLane, online_lane
+from ocrlty_api.lanes.run_counts import RunCounts
 from ocrlty_api.metrics import Metrics
 from ocrlty_api.readiness import ReadinessProbe
 from ocrlty_pipeline.outbound import OutboundClient
@@ -30,6 +31,7 @@ class AppState:
     limiter: Limiter
     outbound: OutboundClient
     shared: SharedInstance
+    run_counts: RunCounts
     online: OnlineLane
 
 
@@ -56,6 +58,7 @@ async def open_state(settings: Settings, metrics: Metrics) -> AsyncIterator[AppS
             limiter=limiter,
             outbound=await stack.enter_async_context(OutboundClient(settings)),
             shared=shared,
+            run_counts=RunCounts(shared),
             online=await stack.enter_async_context(online_lane(shared)),
         )
 

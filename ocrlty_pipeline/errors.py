@@ -21,6 +21,7 @@
     │   ├── OutboundRefusedError   its scheme, port or address is none we call
     │   └── OutboundFailedError    called, but no usable answer came
     ├── BusyError              as many requests wait as may; the same one may come again shortly
+    ├── AbandonedError         whoever asked has gone before it was done
     └── WorkerDiedError        the process that executed a request ended before it did
 
 A message names the thing, the value and the way out. What HTTP or Dagster make of an error is decided by their own
@@ -152,6 +153,10 @@ class OutboundFailedError(OutboundError):
 
 class BusyError(OcrltyError):
     code = "busy"
+
+
+class AbandonedError(OcrltyError):
+    code = "abandoned"
 
 
 class WorkerDiedError(OcrltyError):

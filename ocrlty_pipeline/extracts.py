@@ -84,7 +84,8 @@ class Extracts:
     async def extract(self, request: ExtractRequest, dagster_run_id: str) -> StoredExtract:
         """Extract one image and store the record; what is wrong with image, call or answer stands in the record.
 
-        Asked again under the same id with the same content, it answers with the record that is there.
+        Asked again under the same id with the same content, it answers with the record that is there. Cancelled before
+        the record is complete, it leaves nothing; afterwards it finishes.
 
         Raises:
             InputError: the request cannot be executed at all.
@@ -97,7 +98,12 @@ class Extracts:
         data = await self._read(request)
         given = ExtractInput(request.request_id, data, _described(request))
         record = await extract_image(given, self._context(request, dagster_run_id))
-        return await self._keep(request, record)
+        keeping = asyncio.ensure_future(self._keep(request, record))
+        try:
+            return await asyncio.shield(keeping)
+        except asyncio.CancelledError:
+            # The call is paid for, and an artifact without its index row would be seen by half.
+            return await keeping
 
     async def aclose(self) -> None:
         for backend in self._backends.values():
