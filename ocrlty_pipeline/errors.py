@@ -17,6 +17,7 @@
     │   ├── StorageUnavailableError    disk, bucket or database cannot be reached
     │   ├── ArtifactNotFoundError
     │   └── ArtifactConflictError      the key holds other content
+    │       └── StaleVersionError          somebody else wrote a newer version meanwhile
     ├── OutboundError          a URL that somebody named
     │   ├── OutboundRefusedError   its scheme, port or address is none we call
     │   └── OutboundFailedError    called, but no usable answer came
@@ -137,6 +138,10 @@ class ArtifactNotFoundError(StorageError):
 
 class ArtifactConflictError(StorageError):
     code = "artifact_conflict"
+
+
+class StaleVersionError(ArtifactConflictError):
+    code = "stale_version"
 
 
 class OutboundError(OcrltyError):

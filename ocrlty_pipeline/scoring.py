@@ -15,32 +15,48 @@ from ocrlty_pipeline.errors import GroundTruthError, TaskError
 from ocrlty_pipeline.evaluation.evaluator import Sample, evaluate
 from ocrlty_pipeline.evaluation.results import Evaluation, EvaluationIdentity
 from ocrlty_pipeline.ground_truth import ground_truth_of
+from ocrlty_pipeline.overrides import NONE as NO_OVERRIDES
+from ocrlty_pipeline.overrides import Overrides
 from ocrlty_pipeline.records import BatchRun, utc_now
 from ocrlty_pipeline.services import Services
 
 
-def score_batch(services: Services, row: IndexRow) -> Evaluation:
+def score_batch(
+    services: Services,
+    row: IndexRow,
+    *,
+    ground_truth: str | None = None,
+    image_key: str | None = None,
+    overrides: Overrides = NO_OVERRIDES,
+) -> Evaluation:
     """Evaluate a batch run against the latest ground truth of its image set; stores nothing.
+
+    Args:
+        services: where run and ground truth are.
+        row: the run.
+        ground_truth: the image set whose ground truth is taken; None for the run's own.
+        image_key: under which an entry names its image; None for the key that was given with the ground truth.
+        overrides: those that the run was made with.
 
     Raises:
         GroundTruthError: the set has no ground truth, or none of it speaks of the run's images.
         TaskError: the task's schema is no longer the one the run was made with.
     """
     batch = asyncio.run(services.runs.load(row))
-    stored = asyncio.run(services.image_sets.load_ground_truth(batch.image_set))
+    named = ground_truth or batch.image_set
+    stored = asyncio.run(services.image_sets.load_ground_truth(named))
     if stored is None:
         raise GroundTruthError(
-            f"Image set {batch.image_set!r} has no ground truth; "
-            f"give it some with `ocrlty import DIR --name {batch.image_set} --gt FILE`."
+            f"Image set {named!r} has no ground truth; give it some with `ocrlty import DIR --name {named} --gt FILE`."
         )
-    task = services.tasks[batch.task_id]
+    task = overrides.of_task(services.tasks[batch.task_id])
     if task.schema_sha256 != batch.schema_sha256:
         raise TaskError(
             f"The schema of task {batch.task_id!r} has changed since run {batch.run_id!r}; run the image set again."
         )
     # The whole set's files, not those the run reached: which entry speaks of which file is not the run's to change.
     manifest = asyncio.run(services.image_sets.load(batch.image_set, batch.image_set_version))
-    match = ground_truth_of(stored.content, stored.image_key).match([item.file for item in manifest.items])
+    match = ground_truth_of(stored.content, image_key or stored.image_key).match([item.file for item in manifest.items])
     return evaluate([Sample.of(item) for item in batch.items], match, task.schema, _identity(batch, stored.version))
 
 
@@ -52,7 +68,7 @@ def save_evaluation(services: Services, evaluation: Evaluation) -> str:
     return rel
 
 
-_INDEXED = {"eval_id", "run_id", "task_id", "image_set", "created_at"}
+_INDEXED = {"eval_id", "run_id", "task_id", "image_set", "created_at", "summary", "ground_truth_version"}
 
 
 def _identity(batch: BatchRun, ground_truth_version: int) -> EvaluationIdentity:

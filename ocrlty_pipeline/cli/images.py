@@ -62,7 +62,7 @@ def import_(
 def reindex() -> None:
     """Rebuild the index from the stored artifacts, which are the source of truth."""
     with running_stack(load_settings()) as settings, open_services(settings) as services:
-        report = asyncio.run(rebuild_index(services.store, services.index))
+        report = asyncio.run(rebuild_index(services.store, services.engine))
     say(f"{report.seen} artifacts read, {report.added} index rows added.")
     for rel in report.unreadable:
         say(f"  unreadable: {rel}")
