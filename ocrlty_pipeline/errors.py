@@ -21,6 +21,7 @@
     ├── OutboundError          a URL that somebody named
     │   ├── OutboundRefusedError   its scheme, port or address is none we call
     │   └── OutboundFailedError    called, but no usable answer came
+    ├── RunActiveError         a run cannot be deleted while a job of it is active
     ├── BusyError              as many requests wait as may; the same one may come again shortly
     ├── AbandonedError         whoever asked has gone before it was done
     └── WorkerDiedError        the process that executed a request ended before it did
@@ -154,6 +155,10 @@ class OutboundRefusedError(OutboundError):
 
 class OutboundFailedError(OutboundError):
     code = "outbound_failed"
+
+
+class RunActiveError(OcrltyError):
+    code = "run_active"
 
 
 class BusyError(OcrltyError):

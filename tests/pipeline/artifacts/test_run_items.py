@@ -50,9 +50,6 @@ def test_a_run_s_items_are_added_all_or_none_and_once(items):
 )
 def test_a_deep_page_reads_no_item_before_it(items, engine, query):
     items.add("b1", items_of(documents.item(n) for n in range(5000)))
-    query = (
-        f"SELECT * FROM ocrlty.run_items WHERE run_id = 'b1' AND position > 4900 {narrowed} ORDER BY position LIMIT 9"
-    )
     with engine.begin() as connection:
         connection.execute(text("ANALYZE ocrlty.run_items"))
         plan = "\n".join(connection.scalars(text(f"EXPLAIN {query}")))
