@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, get_args
 
 from sqlalchemy import ARRAY, Engine, Select, Text, any_, bindparam, lateral, select, true, tuple_, union_all
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from ocrlty_pipeline.artifacts.keys import parse_document_key
 from ocrlty_pipeline.artifacts.store import ArtifactStore
@@ -163,7 +163,7 @@ class ArtifactIndex:
         """Of the reuse keys to which a record of this owner has the answer: the key of the newest such record."""
         newest = (
             select(_TABLE.c.reuse_key, _TABLE.c.rel_ref)
-            .distinct(_TABLE.c.reuse_key)
+            .ext(distinct_on(_TABLE.c.reuse_key))
             .where(_TABLE.c.reuse_key == any_(bindparam("keys", type_=ARRAY(Text))), _TABLE.c.owner_key_id == owner)
             .order_by(_TABLE.c.reuse_key, _TABLE.c.created_at.desc())
         )

@@ -51,7 +51,7 @@ class RunProgress:
 @contextmanager
 def run_progress(context: dg.AssetExecutionContext, *, min_seconds: float) -> Iterator[RunProgress]:
     """The progress of this run; while it is open, interrupts ask the work to end instead of breaking it off."""
-    progress = RunProgress(context.instance, context.run_id, min_seconds=min_seconds)
+    progress = RunProgress(context.instance, context.run.run_id, min_seconds=min_seconds)
     if threading.current_thread() is not threading.main_thread():
         yield progress
         return
