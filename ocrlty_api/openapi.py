@@ -76,12 +76,21 @@ def _document(app: FastAPI) -> dict[str, Any]:
         )
         for status, response in operation["responses"].items():
             response.setdefault("headers", {})[HEADER] = REQUEST_ID_HEADER
-            if status == str(ValidationFailedError.status):
-                schema = {"$ref": f"#/components/schemas/{ErrorEnvelope.__name__}"}
-                response["content"] = {"application/json": {"schema": schema}}
+            _correct(status, response)
     for unused in ("HTTPValidationError", "ValidationError"):
         document.get("components", {}).get("schemas", {}).pop(unused, None)
     return document
+
+
+def _correct(status: str, response: dict[str, Any]) -> None:
+    """What the framework documents otherwise than it is answered: validation, and errors of routes of other types."""
+    schemas = [content.get("schema", {}).get("$ref", "") for content in response.get("content", {}).values()]
+    names = {schema.rpartition("/")[2] for schema in schemas}
+    if "HTTPValidationError" in names:
+        response["description"] = documented(ValidationFailedError)[int(status)]["description"]
+    if names & {"HTTPValidationError", ErrorEnvelope.__name__}:
+        schema = {"$ref": f"#/components/schemas/{ErrorEnvelope.__name__}"}
+        response["content"] = {"application/json": {"schema": schema}}
 
 
 def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
