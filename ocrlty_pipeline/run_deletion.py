@@ -122,9 +122,7 @@ def _lineage_of(engine: Engine, run_id: str) -> str:
 
 def _delete_rows(engine: Engine, run_id: str) -> None:
     later = BatchRunRow.__table__.alias("later")
-    is_last = ~exists().where(
-        later.c.lineage_id == BatchRunRow.lineage_id, later.c.created_at > BatchRunRow.created_at
-    )
+    is_last = ~exists().where(later.c.lineage_id == BatchRunRow.lineage_id, later.c.created_at > BatchRunRow.created_at)
     with engine.begin() as connection:
         connection.execute(delete(ArtifactRow).where(or_(_own_extracts(run_id), _own_evaluations(run_id))))
         connection.execute(delete(RunItemRow).where(RunItemRow.run_id == run_id))

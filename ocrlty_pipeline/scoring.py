@@ -15,6 +15,7 @@ from ocrlty_pipeline.errors import GroundTruthError, TaskError
 from ocrlty_pipeline.evaluation.evaluator import Sample, evaluate
 from ocrlty_pipeline.evaluation.results import Evaluation, EvaluationIdentity
 from ocrlty_pipeline.ground_truth import ground_truth_of
+from ocrlty_pipeline.image_sets import StoredGroundTruth
 from ocrlty_pipeline.overrides import NONE as NO_OVERRIDES
 from ocrlty_pipeline.overrides import Overrides
 from ocrlty_pipeline.records import BatchRun, utc_now
@@ -26,6 +27,7 @@ def score_batch(
     row: IndexRow,
     *,
     ground_truth: str | None = None,
+    given: StoredGroundTruth | None = None,
     image_key: str | None = None,
     overrides: Overrides = NO_OVERRIDES,
 ) -> Evaluation:
@@ -35,6 +37,7 @@ def score_batch(
         services: where run and ground truth are.
         row: the run.
         ground_truth: the image set whose ground truth is taken; None for the run's own.
+        given: a ground truth instead, such as an earlier version, or one that is not stored.
         image_key: under which an entry names its image; None for the key that was given with the ground truth.
         overrides: those that the run was made with.
 
@@ -44,7 +47,7 @@ def score_batch(
     """
     batch = asyncio.run(services.runs.load(row))
     named = ground_truth or batch.image_set
-    stored = asyncio.run(services.image_sets.load_ground_truth(named))
+    stored = given or asyncio.run(services.image_sets.load_ground_truth(named))
     if stored is None:
         raise GroundTruthError(
             f"Image set {named!r} has no ground truth; give it some with `ocrlty import DIR --name {named} --gt FILE`."
@@ -57,7 +60,7 @@ def score_batch(
     # The whole set's files, not those the run reached: which entry speaks of which file is not the run's to change.
     manifest = asyncio.run(services.image_sets.load(batch.image_set, batch.image_set_version))
     match = ground_truth_of(stored.content, image_key or stored.image_key).match([item.file for item in manifest.items])
-    return evaluate([Sample.of(item) for item in batch.items], match, task.schema, _identity(batch, stored.version))
+    return evaluate([Sample.of(item) for item in batch.items], match, task.schema, _identity(batch, stored.version or None))
 
 
 def save_evaluation(services: Services, evaluation: Evaluation) -> str:
@@ -71,7 +74,7 @@ def save_evaluation(services: Services, evaluation: Evaluation) -> str:
 _INDEXED = {"eval_id", "run_id", "task_id", "image_set", "created_at", "summary", "ground_truth_version"}
 
 
-def _identity(batch: BatchRun, ground_truth_version: int) -> EvaluationIdentity:
+def _identity(batch: BatchRun, ground_truth_version: int | None) -> EvaluationIdentity:
     return EvaluationIdentity(
         eval_id=f"eval-{uuid.uuid4().hex[:16]}",
         created_at=utc_now(),

@@ -54,5 +54,5 @@ def test_a_deep_page_reads_no_item_before_it(items, engine, query):
         connection.execute(text("ANALYZE ocrlty.run_items"))
         plan = "\n".join(connection.scalars(text(f"EXPLAIN {query}")))
     assert "Index Scan using" in plan
-    assert "position > 4900" in plan.partition("Index Cond")[2]
+    assert "> 4900" in plan.partition("Index Cond")[2], plan
     assert "Sort" not in plan
