@@ -130,6 +130,8 @@ class Settings(BaseSettings):
     online_max_in_flight: Positive = 128
     online_max_waiting: Annotated[int, Field(ge=0)] = 256
     online_max_shared: Positive = 64
+    online_batch_workers: Positive = 2
+    online_max_waiting_batches: Annotated[int, Field(ge=0)] = 16
 
     # How batches report
     jobs_max_concurrency: Positive = 32
