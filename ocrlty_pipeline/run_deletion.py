@@ -108,9 +108,12 @@ async def _delete_artifacts(store: ArtifactStore, rels: list[str]) -> None:
         for rel in todo:
             await store.delete(rel)
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(DELETES_AT_ONCE):
-            group.create_task(work())
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(DELETES_AT_ONCE):
+                group.create_task(work())
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from failures
     await store.delete(batch)
 
 
