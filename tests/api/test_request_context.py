@@ -1,13 +1,16 @@
 """Every answer has its request id, its log line and its metrics; what fails fails in the envelope."""
 
 import asyncio
+import contextlib
 import http.client
 import logging
 import socket
+import threading
 
 import httpx2
 import orjson
 import pytest
+import uvicorn
 from fastapi import FastAPI
 from starlette.responses import StreamingResponse
 
@@ -26,6 +29,8 @@ from ocrlty_pipeline.errors import (
     WorkerDiedError,
 )
 from tests.support.requests import error_of, extract_body, succeeded
+from tests.support.service import free_port
+from tests.support.waiting import wait_until
 
 CONFIDENTIAL = "words-that-nobody-may-see"
 
@@ -216,3 +221,33 @@ def test_a_refusal_leaves_the_connection_open_for_the_next_request(service):
         sockets.add(connection.sock.getsockname())
     connection.close()
     assert len(sockets) == 1
+
+
+def test_an_unexpected_error_leaves_the_connection_open_for_the_next_request(app):
+    with serving(app) as port:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        sockets = set()
+        for path in ("/fail/unexpected", "/fail/group", "/nowhere"):
+            connection.request("GET", path)
+            response = connection.getresponse()
+            assert response.status in {500, 404}
+            assert response.getheader("X-Request-ID")
+            assert orjson.loads(response.read())["error"]["request_id"] == response.getheader("X-Request-ID")
+            sockets.add(connection.sock.getsockname())
+        connection.close()
+    assert len(sockets) == 1
+
+
+@contextlib.contextmanager
+def serving(app):
+    """The application behind a real server, in a thread."""
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None, lifespan="off"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        wait_until(lambda: server.started)
+        yield port
+    finally:
+        server.should_exit = True
+        thread.join(30)
