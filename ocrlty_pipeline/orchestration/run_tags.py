@@ -7,3 +7,6 @@ PROGRESS = "ocrlty/progress"
 REQUEST_ID = "ocrlty/request_id"
 KEY_ID = "ocrlty/key_id"
 WORKER = "ocrlty/worker"
+# What a client asked for, as the API knows it again: under which id, and a digest of the content.
+SUBMISSION = "ocrlty/submission"
+CONTENT = "ocrlty/content"
