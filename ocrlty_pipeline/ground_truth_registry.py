@@ -53,7 +53,7 @@ class GroundTruthVersions:
     def __init__(self, store: ArtifactStore, index: GroundTruthIndex, *, draft: bool) -> None:
         self.index = index
         self._store = store
-        self._draft = draft
+        self.draft = draft
 
     async def numbers(self, image_set: str) -> list[int]:
         """The versions that can be read, oldest first; none when it is deleted."""
@@ -122,11 +122,11 @@ class GroundTruthVersions:
         return StoredGroundTruth.from_bytes(data).model_copy(update={"version": version})
 
     def _prefix(self, image_set: str) -> str:
-        return ground_truth_prefix(image_set, draft=self._draft)
+        return ground_truth_prefix(image_set, draft=self.draft)
 
     @property
     def _name(self) -> str:
-        return "draft of a ground truth" if self._draft else "ground truth"
+        return "draft of a ground truth" if self.draft else "ground truth"
 
 
 def check_version(latest: StoredGroundTruth, expected: int | None) -> None:
