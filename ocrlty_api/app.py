@@ -27,6 +27,7 @@ from ocrlty_api.metrics import Metrics
 from ocrlty_api.openapi import install_openapi
 from ocrlty_api.request_context import HEADER, RequestContext
 from ocrlty_api.routers import extracts, service
+from ocrlty_api.shutdown import Shutdown
 from ocrlty_api.state import AppState, open_state
 from ocrlty_pipeline.settings import Settings, load_settings
 
@@ -46,11 +47,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """
     settings = settings or load_settings()
     _check(settings)
-    metrics = Metrics()
+    metrics, shutdown = Metrics(), Shutdown(settings.api_shutdown_timeout_s)
     app = FastAPI(
         title="OCRlty",
         version="1",
-        lifespan=lambda _: _life(settings, metrics),
+        lifespan=lambda _: _life(settings, metrics, shutdown),
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -60,7 +61,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     install_docs(app)
-    _wrap(app, settings, metrics)
+    _wrap(app, settings)
+    app.add_middleware(RequestContext, metrics=metrics, shutdown=shutdown)
     return app
 
 
@@ -71,8 +73,8 @@ def _check(settings: Settings) -> None:
     Limiter(settings)
 
 
-def _wrap(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
-    """Put the layers around; the one added last is the outermost."""
+def _wrap(app: FastAPI, settings: Settings) -> None:
+    """Put the layers within the request context around; the one added last is the outermost."""
     app.add_middleware(BodyLimits, respond=respond, bounds=BodyBounds.of(settings))
     if settings.cors_allow_origins:
         app.add_middleware(
@@ -82,17 +84,17 @@ def _wrap(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
             allow_headers=["Authorization", "X-API-Key", "Content-Type", "Idempotency-Key", HEADER],
             expose_headers=[HEADER, "Location", "Retry-After"],
         )
-    app.add_middleware(RequestContext, metrics=metrics)
 
 
 @asynccontextmanager
-async def _life(settings: Settings, metrics: Metrics) -> AsyncIterator[dict[str, Any]]:
+async def _life(settings: Settings, metrics: Metrics, shutdown: Shutdown) -> AsyncIterator[dict[str, Any]]:
     configure_logging(settings)
     if not settings.auth_enabled:
         _log.warning("AUTH_ENABLED=0: EVERYBODY WHO REACHES THIS SERVICE IS AN ADMIN. Use it on your own machine only.")
-    async with open_state(settings, metrics) as state:
+    async with open_state(settings, metrics, shutdown.closing) as state:
         _watch(metrics, state)
-        yield {"app_state": state}
+        with shutdown.noticed():
+            yield {"app_state": state}
 
 
 def _watch(metrics: Metrics, state: AppState) -> None:

@@ -1,5 +1,6 @@
 """What handlers share: one typed object, built when the application starts and closed when it ends."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ class AppState:
     settings: Settings
     services: Services
     metrics: Metrics
+    closing: asyncio.Event
     readiness: ReadinessProbe
     authenticator: Authenticator
     limiter: Limiter
@@ -36,8 +38,10 @@ class AppState:
 
 
 @asynccontextmanager
-async def open_state(settings: Settings, metrics: Metrics) -> AsyncIterator[AppState]:
+async def open_state(settings: Settings, metrics: Metrics, closing: asyncio.Event) -> AsyncIterator[AppState]:
     """Build the parts, each upon those before it, and close them in reverse.
+
+    `closing` is set when the service is told to end: who holds an answer back gives it then.
 
     Raises:
         ConfigError: a setting is missing or wrong.
@@ -53,6 +57,7 @@ async def open_state(settings: Settings, metrics: Metrics) -> AsyncIterator[AppS
             settings=shared.settings,
             services=services,
             metrics=metrics,
+            closing=closing,
             readiness=ReadinessProbe(services),
             authenticator=await stack.enter_async_context(Authenticator(services.engine, settings)),
             limiter=limiter,

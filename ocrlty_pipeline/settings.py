@@ -119,6 +119,7 @@ class Settings(BaseSettings):
     debug_mode: bool = False
     cors_allow_origins: Annotated[tuple[str, ...], NoDecode] = ()
     dagster_webserver_url: str = "http://127.0.0.1:3000"
+    api_shutdown_timeout_s: Seconds = 25.0
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "text"] = "json"
 
@@ -135,6 +136,7 @@ class Settings(BaseSettings):
 
     # How batches report
     jobs_max_concurrency: Positive = 32
+    jobs_progress_every_n: Positive = 1
     jobs_progress_min_seconds: Seconds = 1.0
     code_version: str = "unknown"
 

@@ -3,10 +3,14 @@
 from typing import Literal
 
 from pydantic import ConfigDict
+from pydantic.config import JsonDict
 
 from ocrlty_api.schemas.common import Answer
 
-READY = {"ready": True, **{part: {"status": "ok", "message": None} for part in ("database", "storage", "dagster")}}
+READY: JsonDict = {
+    "ready": True,
+    **{part: {"status": "ok", "message": None} for part in ("database", "storage", "dagster")},
+}
 
 
 class Me(Answer):

@@ -15,7 +15,7 @@ from tests.support.requests import error_of, extract_body, succeeded
 from tests.support.service import INHERITED, PEPPER, ROOT, free_port, running_service
 from tests.support.waiting import wait_until
 
-SLOW = Answer(status=503, delay_ms=3000)
+SLOW = Answer(status=503, delay_ms=1500)
 
 
 def started(tmp_path, **variables):
@@ -71,6 +71,7 @@ def lone(postgres_url, tmp_path_factory, slow_model):
     """The API alone, open to everybody, in text: without Dagster's webserver and daemon."""
     variables = {
         "AUTH_ENABLED": "0",
+        "API_SHUTDOWN_TIMEOUT_S": "6",
         "LOG_FORMAT": "text",
         "CORS_ALLOW_ORIGINS": "https://app.example.org",
         "INFERENCE_BACKEND": "vllm",
@@ -140,6 +141,20 @@ def test_what_is_under_way_when_the_service_is_told_to_end_is_finished(lone, slo
     assert succeeded(answers[0])["error"]["code"] == "backend_unavailable"
     assert code in {0, -15}
     assert "Traceback" not in lone.api_log()
+    lone.api.restart()
+
+
+def test_what_takes_longer_is_broken_off_with_a_word_to_come_again(lone, slow_model):
+    slow_model.script(Answer(status=503, delay_ms=20_000))
+    answers, before = [], slow_model.calls().calls
+    asking = threading.Thread(target=lambda: answers.append(lone.client().post("/v1/extract", json=extract_body())))
+    asking.start()
+    wait_until(lambda: slow_model.calls().calls > before)
+    code = lone.api.stop()
+    asking.join(60)
+    error_of(answers[0], 503, "unavailable")
+    assert answers[0].headers["Retry-After"]
+    assert code in {0, -15}
     lone.api.restart()
 
 

@@ -18,6 +18,7 @@ from ocrlty_api.error_responses import install_error_handlers
 from ocrlty_api.logs import JsonFormatter, TextFormatter
 from ocrlty_api.metrics import Metrics
 from ocrlty_api.request_context import RequestContext
+from ocrlty_api.shutdown import Shutdown
 from ocrlty_pipeline.errors import (
     ArtifactConflictError,
     ArtifactNotFoundError,
@@ -164,7 +165,7 @@ def app():
 
         return StreamingResponse(chunks())
 
-    app.add_middleware(RequestContext, metrics=Metrics())
+    app.add_middleware(RequestContext, metrics=Metrics(), shutdown=Shutdown(30))
     return app
 
 

@@ -89,8 +89,7 @@ def build_extractions(partitions: dg.MultiPartitionsDefinition) -> dg.AssetsDefi
         context: dg.AssetExecutionContext, config: BatchConfig, ocrlty: OcrltyResource
     ) -> Iterator[dg.Output[BatchOutcome] | dg.AssetCheckResult]:
         services = ocrlty.services
-        every_s = services.settings.jobs_progress_min_seconds
-        with as_dagster_failures(), run_progress(context, min_seconds=every_s) as progress:
+        with as_dagster_failures(), run_progress(context, services.settings) as progress:
             request = _request(context, config, _imported(context, config, services, progress))
             # Held until the IO manager has stored the outcome, so that nobody takes the batch for a dead one.
             batch = ocrlty.held_open(open_batch(services, request))
