@@ -2,6 +2,8 @@
 
 import pytest
 
+from ocrlty_pipeline.services import open_services
+from ocrlty_pipeline.settings import Settings
 from tests.support.openai_server import openai_server
 from tests.support.requests import new_id as made_id
 from tests.support.service import running_service
@@ -66,3 +68,11 @@ def nobody(service):
 @pytest.fixture
 def new_id():
     return made_id
+
+
+@pytest.fixture(scope="session")
+def stored(service):
+    """The running service's own store and index, for tests that need runs without making them."""
+    settings = Settings(_env_file=None, ocrlty_home=service.home, database_url=service.database_url)
+    with open_services(settings) as services:
+        yield services

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from ocrlty_pipeline.artifacts.index import extract_row
 from ocrlty_pipeline.artifacts.keys import batch_key, extract_key
+from ocrlty_pipeline.image_sets import ImageSet, ImageSetItem
 from ocrlty_pipeline.records import Auth, BatchHeader, BatchItem, ExtractRecord, RecordedError, Timings, batch_bytes
 
 TIMINGS = Timings(vllm=2.0, parse_validate=1.0, total=5.0, preprocess=2.0)
@@ -86,6 +87,21 @@ def store_run(
     data = batch_bytes(header, documents)
     asyncio.run(services.runs.save_batch(rel, data, header.model_dump(mode="json"), documents))
     return items
+
+
+def store_image_set(services, name, files, *, owner="alice"):
+    """Store the manifest of an image set whose images nobody will read."""
+    item = {"input_ref": None, "mime_type": "image/png", "sha256": None, "bytes": 0}
+    manifest = ImageSet(
+        name=name,
+        created_at=_now(),
+        owner=owner,
+        images_dir="/data",
+        glob="*",
+        skipped=0,
+        items=[ImageSetItem(file=file, **item) for file in files],
+    )
+    return asyncio.run(services.image_sets_of(owner).save(manifest))
 
 
 def _header(services, run_id, items, *, owner, image_set, version, task_id):
