@@ -221,7 +221,7 @@ async def _count(state: AppState, folder: Path, body: FolderBatchBody, *, waits:
         return await asyncio.to_thread(count_images, folder, body.glob, root, at_most=at_most)
     except ImageSetError as error:
         blamed = "glob" if error.message.startswith(("glob", "No image")) else "images_dir"
-        raise InvalidFieldError(blamed, error.message.replace(str(root), "DATA_ROOT")) from None
+        raise InvalidFieldError(blamed, _without_root(error.message, root)) from None
 
 
 async def _source(state: AppState, key: Principal, body: RerunBody) -> BatchHeader:
@@ -259,8 +259,8 @@ def read_gt_path(state: AppState, path: str) -> bytes:
     root = state.settings.data_root_path
     try:
         return read_ground_truth_file(root / path, root)
-    except (GroundTruthError, ValueError) as error:
-        raise InvalidFieldError("gt_path", str(error).replace(str(root), "DATA_ROOT")) from None
+    except (GroundTruthError, OSError, RuntimeError, ValueError) as error:
+        raise InvalidFieldError("gt_path", _without_root(str(error), root)) from None
 
 
 def check_ground_truth(data: bytes, image_key: str, files: list[str]) -> None:
@@ -270,3 +270,8 @@ def check_ground_truth(data: bytes, image_key: str, files: list[str]) -> None:
         GroundTruthError: says what is wrong.
     """
     ground_truth_of(load_ground_truth(data), image_key).match(files)
+
+
+def _without_root(message: str, root: Path) -> str:
+    """A message about a path, for clients who need not know where on the service's disk it is."""
+    return message.replace(f"={root}", "").replace(str(root), "DATA_ROOT")

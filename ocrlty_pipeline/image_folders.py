@@ -68,11 +68,12 @@ def count_images(folder: Path, glob: str, root: Path, *, at_most: int) -> int:
 def _folder_within(folder: Path, root: Path) -> Path:
     try:
         resolved = folder.expanduser().resolve()
+        is_folder = resolved.is_dir()
     except (OSError, RuntimeError, ValueError) as error:
         raise ImageSetError(f"{str(folder)!r} is not a folder: {error}.") from None
     if not resolved.is_relative_to(root):
-        raise ImageSetError(f"{resolved} lies outside DATA_ROOT={root}; set DATA_ROOT to a folder that holds it.")
-    if not resolved.is_dir():
+        raise ImageSetError(f"{folder} lies outside DATA_ROOT={root}; set DATA_ROOT to a folder that holds it.")
+    if not is_folder:
         raise ImageSetError(f"{resolved} is not a folder.")
     return resolved
 

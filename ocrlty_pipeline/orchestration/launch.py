@@ -17,6 +17,7 @@ import dagster as dg
 import orjson
 from dagster_shared.error import SerializableErrorInfo
 
+from ocrlty_pipeline.errors import WorkerDiedError
 from ocrlty_pipeline.orchestration import run_tags
 from ocrlty_pipeline.orchestration.code_location import REPOSITORY_TAG, job_code_origin, resolved_job
 from ocrlty_pipeline.orchestration.partitions import IMAGE_SET
@@ -152,7 +153,8 @@ def run_failure(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunFailure:
         if failure.error:
             return RunFailure(_root_cause(failure.error))
     for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE):
-        return RunFailure(entry.get_dagster_event().message or "The run failed.")
+        # No step of it failed, so what executed it did.
+        return RunFailure(entry.get_dagster_event().message or "The run failed.", WorkerDiedError.code)
     return RunFailure(f"The run ended as {run.status.value}.")
 
 
