@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 
 from ocrlty_api.auth.authenticator import Authenticator
 from ocrlty_api.auth.limiter import Limiter
+from ocrlty_api.lanes.batches import BatchLane
 from ocrlty_api.lanes.instance import SharedInstance, shared_instance
 from ocrlty_api.lanes.online import OnlineLane, online_lane
 from ocrlty_api.lanes.run_counts import RunCounts
@@ -35,6 +36,7 @@ class AppState:
     shared: SharedInstance
     run_counts: RunCounts
     online: OnlineLane
+    batches: BatchLane
 
 
 @asynccontextmanager
@@ -65,6 +67,7 @@ async def open_state(settings: Settings, metrics: Metrics, closing: asyncio.Even
             shared=shared,
             run_counts=RunCounts(shared),
             online=await stack.enter_async_context(online_lane(shared)),
+            batches=await stack.enter_async_context(BatchLane(shared)),
         )
 
 
