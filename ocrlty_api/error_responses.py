@@ -166,7 +166,12 @@ def _ours(request: Request, error: HTTPException) -> ApiError:
 
 def _field(error: Mapping[str, Any]) -> dict[str, Any]:
     loc = [part if isinstance(part, int) else _cut(str(part)) for part in error["loc"]]
-    return {"type": error["type"], "loc": loc, "msg": _cut(str(error["msg"])), "input": _shown(error.get("input"))}
+    return {
+        "type": error["type"],
+        "loc": loc,
+        "msg": _cut(error["msg"].removeprefix("Value error, ")),
+        "input": _shown(error.get("input")),
+    }
 
 
 def _shown(value: object, depth: int = 0) -> object:

@@ -45,7 +45,12 @@ class ExtractBody(RequestBody):
         json_schema_extra={
             "examples": [
                 {"task_id": "receipt_fields_v1", "image_base64": EXAMPLE_IMAGE, "request_id": "receipt-0001"},
-            ]
+            ],
+            "oneOf": [
+                {"required": ["image_base64"], "properties": {"image_base64": {"type": "string"}}},
+                {"required": ["image_ref"], "properties": {"image_ref": {"type": "string"}}},
+                {"required": ["image_url"], "properties": {"image_url": {"type": "string"}}},
+            ],
         }
     )
 

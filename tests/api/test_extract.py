@@ -298,6 +298,17 @@ def test_an_image_url_reaches_no_private_address(dora, model):
         assert error["details"]["errors"][0]["loc"] == ["body", "image_url"]
 
 
+def test_a_debugger_may_have_an_image_fetched(dora, model, service, image_server):
+    answer = extract(dora, image_base64=None, image_url=f"{image_server}/image?signature=of-mine")
+    assert answer["error"] is None
+    assert model.calls().images == {hashlib.sha256(tiny_image(1)).hexdigest(): 1}
+    stored = service.artifact(answer["artifact_rel"]).read_text()
+    assert f'"image_url":"{image_server}/image"' in stored
+    assert "of-mine" not in stored + service.api_log()
+    for path in ("/page", "/away"):
+        extract(dora, 422, image_base64=None, image_url=f"{image_server}{path}")
+
+
 # --- clients that go away, and many at once
 
 
