@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Engine, and_, delete, exists, func, or_, select
+from sqlalchemy.orm import InstrumentedAttribute
 
 from ocrlty_pipeline.artifacts.index import IndexRow
 from ocrlty_pipeline.artifacts.store import ArtifactStore
@@ -94,7 +95,7 @@ def _own_evaluations(run_id: str) -> ColumnElement[bool]:
     return and_(ArtifactRow.kind == "eval", ArtifactRow.run_id == run_id)
 
 
-def _has_other_run(request_id: ColumnElement[str], run_id: str) -> ColumnElement[bool]:
+def _has_other_run(request_id: InstrumentedAttribute[str], run_id: str) -> ColumnElement[bool]:
     other = RunItemRow.__table__.alias("other")
     return exists().where(other.c.request_id == request_id, other.c.run_id != run_id)
 

@@ -9,8 +9,8 @@ from ocrlty_pipeline.artifacts.ground_truth_index import ListedGroundTruth
 from ocrlty_pipeline.ground_truth_registry import KeptGroundTruth
 from ocrlty_pipeline.image_sets import StoredGroundTruth
 
-CONTENT = [{"file": "cord_0001.jpg", "total": "82.50", "tax": None}]
-LISTED = {
+CONTENT: list[Any] = [{"file": "cord_0001.jpg", "total": "82.50", "tax": None}]
+LISTED: dict[str, Any] = {
     "image_set": "receipts",
     "version": 2,
     "draft": False,

@@ -9,7 +9,7 @@ from ocrlty_api.schemas.extracts import ExtractAnswer
 from ocrlty_pipeline.artifacts.index import ListedRun
 from ocrlty_pipeline.records import BatchItem
 
-RUN = {
+RUN: dict[str, Any] = {
     "run_id": "receipts-0001",
     "created_at": "2026-11-24T00:08:40.029029Z",
     "task_id": "receipt_fields_v1",
@@ -26,7 +26,7 @@ RUN = {
     "error_count": 0,
     "artifact_rel": "batches/2026-11-24/receipts-0001.json",
 }
-ITEM = {
+ITEM: dict[str, Any] = {
     "file": "cord_0001.jpg",
     "request_id": "465cc6d64a0ea09fc1e5315de8dfe776",
     "input_ref": "inputs/client-1/4e/ee/4eee" + "0" * 60 + ".jpg",
@@ -41,7 +41,7 @@ ITEM = {
     "usage": None,
 }
 CURSOR = "2026-11-24T00:08:40.029029+00:00|receipts-0001"
-EVALUATION = {
+EVALUATION: dict[str, Any] = {
     "eval_id": "eval-0011223344556677",
     "created_at": "2026-11-24T00:09:00.000000Z",
     "run_id": "receipts-0001",

@@ -230,7 +230,7 @@ class ArtifactIndex:
     def _all(self, query: Select[Any]) -> list[IndexRow]:
         with self._engine.connect() as connection:
             found = connection.execute(query).mappings().all()
-        return [_row(row) for row in found]
+        return [_row(dict(row)) for row in found]
 
 
 def _row(found: Mapping[str, Any]) -> IndexRow:
