@@ -19,6 +19,7 @@ from ocrlty_api.errors import InvalidFieldError, NotFoundError, PayloadTooLargeE
 from ocrlty_api.extracting import check_debugger, check_task
 from ocrlty_api.incoming.contents import content_digest
 from ocrlty_api.lanes.batches import BatchRunRequest
+from ocrlty_api.lanes.durable import Kind
 from ocrlty_api.schemas.batches import FolderBatchBody, RerunBody
 from ocrlty_api.state import AppState
 from ocrlty_api.submissions import Submission
@@ -31,7 +32,9 @@ from ocrlty_pipeline.overrides import NONE, Overrides
 from ocrlty_pipeline.records import BatchHeader
 
 EXTRACT_JOB, RERUN_JOB = "batch_extract", "batch_rerun"
-FOLDER, UPLOAD, RERUN = "batch_extract", "batch_extract_upload", "batch_extract_rerun"
+FOLDER: Kind = "batch_extract"
+UPLOAD: Kind = "batch_extract_upload"
+RERUN: Kind = "batch_extract_rerun"
 DEFAULT_CONCURRENCY = 16
 
 
@@ -52,7 +55,7 @@ class BatchDraft:
         abandon: removes what no run will need, for a draft that is not launched.
     """
 
-    kind: str
+    kind: Kind
     run: BatchRunRequest
     request: dict[str, Any]
     submission: Submission | None

@@ -11,9 +11,12 @@ from fastapi import Depends, Request
 from ocrlty_api.auth.authenticator import Authenticator
 from ocrlty_api.auth.limiter import Limiter
 from ocrlty_api.lanes.batches import BatchLane
+from ocrlty_api.lanes.durable import DurableLane
+from ocrlty_api.lanes.graphql import Webserver
 from ocrlty_api.lanes.instance import SharedInstance, shared_instance
 from ocrlty_api.lanes.online import OnlineLane, online_lane
 from ocrlty_api.lanes.run_counts import RunCounts
+from ocrlty_api.lanes.watching import JobWatcher
 from ocrlty_api.metrics import Metrics
 from ocrlty_api.readiness import ReadinessProbe
 from ocrlty_pipeline.outbound import OutboundClient
@@ -37,6 +40,8 @@ class AppState:
     run_counts: RunCounts
     online: OnlineLane
     batches: BatchLane
+    durable: DurableLane
+    watcher: JobWatcher
 
 
 @asynccontextmanager
@@ -53,6 +58,8 @@ async def open_state(settings: Settings, metrics: Metrics, closing: asyncio.Even
         shared = await stack.enter_async_context(shared_instance(settings))
         services = Services(shared.settings)
         stack.callback(services.close)
+        webserver = await stack.enter_async_context(Webserver(settings.dagster_webserver_url))
+        durable = DurableLane(shared, webserver)
         limiter = Limiter(settings)
         stack.push_async_callback(limiter.aclose)
         yield AppState(
@@ -68,6 +75,8 @@ async def open_state(settings: Settings, metrics: Metrics, closing: asyncio.Even
             run_counts=RunCounts(shared),
             online=await stack.enter_async_context(online_lane(shared)),
             batches=await stack.enter_async_context(BatchLane(shared)),
+            durable=durable,
+            watcher=JobWatcher(durable),
         )
 
 

@@ -42,6 +42,11 @@ class Submission:
         return cls(_digest("run_id", run_id), content, f"run_id {run_id!r}")
 
     @classmethod
+    def of_request(cls, request_id: str, content: str) -> Submission:
+        """A single extract by its request_id, which is one name space for all keys."""
+        return cls(_digest("request_id", request_id), content, f"request_id {request_id!r}")
+
+    @classmethod
     def of_key(cls, key_id: str, idempotency_key: str, content: str) -> Submission:
         """Anything by its Idempotency-Key, each API key's own."""
         return cls(_digest("idempotency_key", key_id, idempotency_key), content, "This Idempotency-Key")
@@ -55,16 +60,15 @@ class Submitted:
     repeated: bool
 
 
-async def submit_once(
-    state: AppState, submission: Submission | None, launch: Launch, *, again_if_broken_off: bool = False
-) -> Submitted:
+async def submit_once(state: AppState, submission: Submission | None, launch: Launch, *, as_job: bool) -> Submitted:
     """The run of `submission`; launched now unless it is there.
 
     Args:
         state: of the application.
         submission: None for one that nobody can repeat.
         launch: makes the run, with the tags it is given, and answers its id.
-        again_if_broken_off: whether a run that failed or was cancelled is launched again.
+        as_job: whether a job is wanted, whatever became of it, and nothing else; a client that waits may get any run,
+            but not one that failed or was cancelled: that is launched again, and continues.
 
     Raises:
         ConflictError: the id stands for other content.
@@ -75,7 +79,7 @@ async def submit_once(
         found = await asyncio.to_thread(find_submitted, state.shared, submission.id)
         if found is not None and found.content != submission.content:
             raise ConflictError(f"{submission.named} is in use with other content; choose another.")
-        if found is not None and not (found.broken_off and again_if_broken_off):
+        if found is not None and (found.is_job if as_job else not found.broken_off):
             return Submitted(found.dagster_run_id, repeated=True)
         return Submitted(await launch(submission_tags(submission.id, submission.content)), repeated=False)
 

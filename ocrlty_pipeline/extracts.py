@@ -116,8 +116,7 @@ class Extracts:
     async def _reused(self, request: ExtractRequest, rel: str) -> StoredExtract:
         record = ExtractRecord.from_bytes(await self._services.store.get(rel))
         data = await self._read(request)
-        found = (record.task_id, record.auth.key_id, *map(record.input.get, ("image_sha256", OVERRIDES_SHA256)))
-        if found != (request.task_id, request.auth.key_id, _sha256(data), request.overrides.sha256):
+        if not is_record_of(record, request, _sha256(data)):
             raise ArtifactConflictError(
                 f"request_id {request.request_id!r} is in use with other content; choose another."
             )
@@ -161,6 +160,12 @@ class Extracts:
         if (name, model) not in self._backends:
             self._backends[name, model] = create_backend(settings, name)
         return self._backends[name, model]
+
+
+def is_record_of(record: ExtractRecord, request: ExtractRequest, image_sha256: str | None) -> bool:
+    """Whether a record under the request's id is what the request asks for."""
+    found = (record.task_id, record.auth.key_id, *map(record.input.get, ("image_sha256", OVERRIDES_SHA256)))
+    return found == (request.task_id, request.auth.key_id, image_sha256, request.overrides.sha256)
 
 
 class _IndexWriter:

@@ -15,11 +15,13 @@ class SubmittedRun:
     """The newest run of a submission.
 
     Attributes:
+        is_job: it was submitted as a job, for clients to poll.
         broken_off: it was cancelled or failed; executed again, it would continue.
     """
 
     dagster_run_id: str
     content: str
+    is_job: bool
     broken_off: bool
 
 
@@ -33,5 +35,11 @@ def find_submitted(shared: SharedInstance, submission: str) -> SubmittedRun | No
     runs = shared.instance.get_runs(dg.RunsFilter(tags={run_tags.SUBMISSION: submission}), limit=1)
     if not runs:
         return None
-    broken_off = runs[0].status in {dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.FAILURE}
-    return SubmittedRun(runs[0].run_id, runs[0].tags.get(run_tags.CONTENT, ""), broken_off)
+    run = runs[0]
+    return SubmittedRun(
+        # A job is known by its first run, whichever retry of it is the newest.
+        dagster_run_id=(run.root_run_id or run.run_id) if run_tags.JOB in run.tags else run.run_id,
+        content=run.tags.get(run_tags.CONTENT, ""),
+        is_job=run_tags.JOB in run.tags,
+        broken_off=run.status in {dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.FAILURE},
+    )

@@ -32,7 +32,7 @@ EXAMPLE_ITEM = {
     "usage": {"prompt_tokens": 431, "completion_tokens": 58, "total_tokens": 489},
     "reused_from": None,
 }
-EXAMPLE = {
+EXAMPLE: dict[str, Any] = {
     "run_id": "monday-1",
     "created_at": "2026-11-24T00:08:30.123456Z",
     "task_id": "receipt_fields_v1",
@@ -224,11 +224,3 @@ class BatchAnswer(Answer):
     artifact_rel: str
     items: list[BatchItemAnswer]
     eval: dict[str, Any] | None
-
-
-class JobAccepted(Answer):
-    """A job that waits for its turn; `poll_url` tells how far it is."""
-
-    job_id: str
-    status: Literal["queued", "running", "succeeded", "failed", "canceled"]
-    poll_url: str

@@ -32,6 +32,8 @@ from ocrlty_pipeline.records import Auth
 from ocrlty_pipeline.services import Services
 
 GROUP = "extraction"
+# Code of a batch of which nothing came, or which gave up; its artifact says what was done.
+BATCH_FAILED = "batch_failed"
 
 
 class BatchConfig(dg.Config):
@@ -71,6 +73,7 @@ class BatchConfig(dg.Config):
     key_id: str = Field(default=Auth().key_id, description="Whose run it is, as its artifacts say.")
     role: str = Field(default=Auth().role, description="Role of that key.")
     scopes: list[str] = Field(default=[], description="Scopes of that key.")
+    request: str | None = Field(default=None, description="What the API was asked, as it shows it again.")
 
 
 def build_extractions(partitions: dg.MultiPartitionsDefinition) -> dg.AssetsDefinition:
@@ -181,4 +184,5 @@ def _raise_unless_succeeded(outcome: BatchOutcome) -> None:
         raise DagsterExecutionInterruptedError
     if header.status == "failed":
         done = f"{header.ok_count} of {header.item_count} images extracted, kept in {outcome.rel}"
-        raise dg.Failure(f"{header.status_reason} ({done})", metadata=batch_metadata(outcome), allow_retries=False)
+        metadata = {**batch_metadata(outcome), "code": BATCH_FAILED}
+        raise dg.Failure(f"{header.status_reason} ({done})", metadata=metadata, allow_retries=False)
