@@ -46,7 +46,7 @@ async def refuse_taken(state: AppState, key: Principal, draft: BatchDraft) -> No
         raise ConflictError(f"run_id {run_id!r} is in use with other content; choose another.")
 
 
-async def submit_batch(state: AppState, draft: BatchDraft, launch: Launch, *, as_job: bool) -> Submitted:
+async def submit_batch(state: AppState, draft: BatchDraft, launch: Launch, *, waits: bool = False) -> Submitted:
     """Submit a draft once, however it is executed; what no run needs of it is removed.
 
     Raises:
@@ -55,7 +55,7 @@ async def submit_batch(state: AppState, draft: BatchDraft, launch: Launch, *, as
     """
     launched = False
     try:
-        submitted = await submit_once(state, draft.submission, launch, as_job=as_job)
+        submitted = await submit_once(state, draft.submission, launch, waits=waits)
         launched = not submitted.repeated
         return submitted
     finally:
@@ -69,9 +69,9 @@ async def _submitted(state: AppState, key: Principal, draft: BatchDraft) -> Subm
         state.batches.check_room()
         await state.limiter.count_images(key, draft.images)
         await draft.prepare()
-        return await state.batches.start(draft.run, {**owner_tags(draft.run, key.auth()), **tags})
+        return await state.batches.start(draft.run, {**owner_tags(draft.run, key.key_id), **tags})
 
-    launching = asyncio.create_task(submit_batch(state, draft, launch, as_job=False))
+    launching = asyncio.create_task(submit_batch(state, draft, launch, waits=True))
     try:
         return await asyncio.shield(launching)
     except asyncio.CancelledError:

@@ -72,7 +72,7 @@ async def submit_batch_job(state: AppState, key: Principal, draft: BatchDraft) -
         of_job = {**of_run, **owner_tags(draft.run, key.key_id), **_owner(key)}
         return await state.durable.launch(draft.kind, draft.run.job, config, {**of_job, **tags})
 
-    return (await submit_batch(state, draft, launch, again_if_broken_off=False)).dagster_run_id
+    return (await submit_batch(state, draft, launch)).dagster_run_id
 
 
 def _owner(key: Principal) -> dict[str, str]:

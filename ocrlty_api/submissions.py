@@ -60,15 +60,17 @@ class Submitted:
     repeated: bool
 
 
-async def submit_once(state: AppState, submission: Submission | None, launch: Launch, *, as_job: bool) -> Submitted:
+async def submit_once(
+    state: AppState, submission: Submission | None, launch: Launch, *, waits: bool = False
+) -> Submitted:
     """The run of `submission`; launched now unless it is there.
 
     Args:
         state: of the application.
         submission: None for one that nobody can repeat.
         launch: makes the run, with the tags it is given, and answers its id.
-        as_job: whether a job is wanted, whatever became of it, and nothing else; a client that waits may get any run,
-            but not one that failed or was cancelled: that is launched again, and continues.
+        waits: whether the client waits for the run's end. It may get any run but one that failed or was cancelled,
+            which is launched again and continues; who does not wait gets a job, whatever became of it, nothing else.
 
     Raises:
         ConflictError: the id stands for other content.
@@ -79,7 +81,7 @@ async def submit_once(state: AppState, submission: Submission | None, launch: La
         found = await asyncio.to_thread(find_submitted, state.shared, submission.id)
         if found is not None and found.content != submission.content:
             raise ConflictError(f"{submission.named} is in use with other content; choose another.")
-        if found is not None and (found.is_job if as_job else not found.broken_off):
+        if found is not None and (not found.broken_off if waits else found.is_job):
             return Submitted(found.dagster_run_id, repeated=True)
         return Submitted(await launch(submission_tags(submission.id, submission.content)), repeated=False)
 

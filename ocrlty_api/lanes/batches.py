@@ -27,7 +27,6 @@ from ocrlty_pipeline.orchestration.launch import (
 )
 from ocrlty_pipeline.orchestration.partitions import batch_partition_key
 from ocrlty_pipeline.orchestration.warm.pool import PoolOptions, WarmPool
-from ocrlty_pipeline.records import Auth
 
 # A run that another process executes is looked at so often.
 LOOK_S = 0.5
@@ -74,27 +73,20 @@ class _Execution:
     waiting: int = 0
 
 
-def owner_tags(request: BatchRunRequest, auth: Auth) -> dict[str, str]:
+def owner_tags(request: BatchRunRequest, key_id: str) -> dict[str, str]:
     """Run tags that say what a run works on, and for whom, before it has begun."""
-    tags = {
-        run_tags.KEY_ID: auth.key_id,
-        run_tags.ROLE: auth.role,
-        run_tags.TASK_ID: request.task_id,
-        run_tags.IMAGE_SET: request.image_set,
-    }
+    tags = {run_tags.KEY_ID: key_id, run_tags.TASK_ID: request.task_id, run_tags.IMAGE_SET: request.image_set}
     run_id = request.extraction.get("run_id")
     return tags if run_id is None else {**tags, run_tags.RUN_ID: run_id}
 
 
-async def prepare_run(
-    shared: SharedInstance, request: BatchRunRequest, auth: Auth
-) -> tuple[dict[str, Any], dict[str, str]]:
+async def prepare_run(shared: SharedInstance, request: BatchRunRequest) -> tuple[dict[str, Any], dict[str, str]]:
     """Make the image set a partition; config and tags of a run of `request`, for whoever launches it."""
 
     def prepare() -> tuple[dict[str, Any], dict[str, str]]:
         register_image_set(shared.instance, request.image_set)
         wanted = request.of_dagster()
-        return wanted.run_config, {**run_tags_of(wanted), **owner_tags(request, auth)}
+        return wanted.run_config, run_tags_of(wanted)
 
     return await asyncio.to_thread(prepare)
 

@@ -1,17 +1,14 @@
 """Many images at once: uploads, folders of the service, reruns; answered when the batch has ended."""
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Request
 
-from ocrlty_api.accepting import accepted
 from ocrlty_api.auth.dependencies import Extractor, KeyFirst
 from ocrlty_api.batch_answers import answer_batch
-from ocrlty_api.batch_jobs import submit_batch_job
 from ocrlty_api.batching import plan_folder, plan_rerun
 from ocrlty_api.disconnects import while_connected
 from ocrlty_api.errors import (
     BadMultipartError,
     ConflictError,
-    DagsterUnavailableError,
     NotFoundError,
     QuotaExceededError,
     UnavailableError,
@@ -20,14 +17,20 @@ from ocrlty_api.openapi import JSON_BODY, KEYED, documented
 from ocrlty_api.routers.extracts import IdempotencyKey
 from ocrlty_api.routing import JsonRoute
 from ocrlty_api.schemas.batches import UPLOAD_BODY, BatchAnswer, FolderBatchBody, RerunBody
-from ocrlty_api.schemas.jobs import JobAccepted
 from ocrlty_api.state import State
 from ocrlty_api.uploading import plan_upload, received_upload
 from ocrlty_pipeline.errors import BusyError, GroundTruthError, ImageSetError, InputError, WorkerDiedError
 
-BATCH = (InputError, ImageSetError, GroundTruthError, ConflictError, QuotaExceededError)
-WAITED_FOR = (*BATCH, BusyError, WorkerDiedError, UnavailableError)
-AS_JOB = (*BATCH, NotFoundError, DagsterUnavailableError)
+WAITED_FOR = (
+    InputError,
+    ImageSetError,
+    GroundTruthError,
+    ConflictError,
+    QuotaExceededError,
+    BusyError,
+    WorkerDiedError,
+    UnavailableError,
+)
 
 router = APIRouter(tags=["batches"], route_class=JsonRoute)
 uploads_router = APIRouter(tags=["batches"], route_class=KeyFirst)
@@ -66,36 +69,3 @@ async def batch_extract_upload(
     async with received_upload(state, key, request, waits=True) as received:
         draft = await plan_upload(state, key, received, waits=True, idempotency_key=idempotency_key)
     return await while_connected(request, answer_batch(state, key, draft))
-
-
-@router.post("/v1/batch_extract_async", status_code=202, responses=documented(*KEYED, *JSON_BODY, *AS_JOB))
-async def batch_extract_async(
-    response: Response, state: State, key: Extractor, body: FolderBatchBody, idempotency_key: IdempotencyKey = None
-) -> JobAccepted:
-    """Extract a folder of the service as a job, which imports the folder before it extracts."""
-    draft = await plan_folder(state, key, body, waits=False, idempotency_key=idempotency_key)
-    return await accepted(state, response, await submit_batch_job(state, key, draft))
-
-
-@router.post("/v1/batch_extract_rerun_async", status_code=202, responses=documented(*KEYED, *JSON_BODY, *AS_JOB))
-async def batch_extract_rerun_async(
-    response: Response, state: State, key: Extractor, body: RerunBody, idempotency_key: IdempotencyKey = None
-) -> JobAccepted:
-    """Extract the images of an earlier run again, as a job."""
-    draft = await plan_rerun(state, key, body, waits=False, idempotency_key=idempotency_key)
-    return await accepted(state, response, await submit_batch_job(state, key, draft))
-
-
-@uploads_router.post(
-    "/v1/batch_extract_upload_async",
-    status_code=202,
-    responses=documented(*KEYED, *JSON_BODY, *AS_JOB, BadMultipartError),
-    openapi_extra=UPLOAD_BODY,
-)
-async def batch_extract_upload_async(
-    request: Request, response: Response, state: State, key: Extractor, idempotency_key: IdempotencyKey = None
-) -> JobAccepted:
-    """Extract the files of a form as a job: accepted once all of them are stored."""
-    async with received_upload(state, key, request, waits=False) as received:
-        draft = await plan_upload(state, key, received, waits=False, idempotency_key=idempotency_key)
-    return await accepted(state, response, await submit_batch_job(state, key, draft))
