@@ -9,7 +9,7 @@ from ocrlty_api.schemas.common import Answer
 
 READY: JsonDict = {
     "ready": True,
-    **{part: {"status": "ok", "message": None} for part in ("database", "storage", "dagster")},
+    **{part: {"status": "ok", "message": None} for part in ("database", "storage", "dagster", "model")},
 }
 
 
@@ -48,7 +48,7 @@ class PartReadiness(Answer):
 
 
 class Readiness(Answer):
-    """Whether requests can be served: by part, and all in all."""
+    """Whether requests can be served: by part, and all in all. Without `model` jobs wait and single extracts fail."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [READY]})
 
@@ -56,6 +56,7 @@ class Readiness(Answer):
     database: PartReadiness
     storage: PartReadiness
     dagster: PartReadiness
+    model: PartReadiness
 
 
 class Health(Answer):
