@@ -77,7 +77,7 @@ async def _submitted(state: AppState, key: Principal, draft: BatchDraft) -> Subm
     except asyncio.CancelledError:
         # A run that is being created cannot be called back before it is there.
         submitted = await launching
-        if not submitted.repeated:
+        if not submitted.repeated and not state.closing.is_set():
             await state.batches.cancel(submitted.dagster_run_id)
         raise
 

@@ -74,7 +74,7 @@ async def open_state(settings: Settings, metrics: Metrics, closing: asyncio.Even
             shared=shared,
             run_counts=RunCounts(shared),
             online=await stack.enter_async_context(online_lane(shared)),
-            batches=await stack.enter_async_context(BatchLane(shared)),
+            batches=await stack.enter_async_context(BatchLane(shared, closing)),
             durable=durable,
             watcher=JobWatcher(durable),
         )

@@ -92,11 +92,17 @@ async def prepare_run(shared: SharedInstance, request: BatchRunRequest) -> tuple
 
 
 class BatchLane:
-    """Executes batches at once; an async context manager, of one event loop."""
+    """Executes batches at once; an async context manager, of one event loop.
 
-    def __init__(self, shared: SharedInstance) -> None:
+    Args:
+        shared: where the runs are recorded.
+        closing: set once the service is told to end.
+    """
+
+    def __init__(self, shared: SharedInstance, closing: asyncio.Event) -> None:
         settings = shared.settings
         self._instance = shared.instance
+        self._closing = closing
         self._workers = settings.online_batch_workers
         self._max_waiting = settings.online_max_waiting_batches
         log = settings.log_dir / "batch-workers.log"
@@ -148,7 +154,10 @@ class BatchLane:
         return run_id
 
     async def wait(self, run_id: str) -> EndedBatch:
-        """Wait for the end of a run. When the last one who waits is cancelled, so is the run."""
+        """Wait for the end of a run. When the last one who waits is cancelled, so is the run.
+
+        Not so where it is the service that ends: then the run is handed back.
+        """
         execution = self._executions.get(run_id)
         if execution is None:
             return await self._wait_elsewhere(run_id)
@@ -157,7 +166,7 @@ class BatchLane:
             await asyncio.shield(execution.ended)
         finally:
             execution.waiting -= 1
-            if not execution.waiting and not execution.ended.done():
+            if not execution.waiting and not execution.ended.done() and not self._closing.is_set():
                 await self.cancel(run_id)
         return await asyncio.to_thread(self._ended, run_id)
 
