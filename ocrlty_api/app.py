@@ -92,8 +92,8 @@ def _wrap(app: FastAPI, settings: Settings) -> None:
             CORSMiddleware,
             allow_origins=settings.cors_allow_origins,
             allow_methods=["GET", "POST", "PUT", "DELETE"],
-            allow_headers=["Authorization", "X-API-Key", "Content-Type", "Idempotency-Key", HEADER],
-            expose_headers=[HEADER, "Location", "Retry-After"],
+            allow_headers=["Authorization", "X-API-Key", "Content-Type", "Idempotency-Key", "If-Match", HEADER],
+            expose_headers=[HEADER, "ETag", "Location", "Retry-After"],
         )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Scope
@@ -157,11 +158,19 @@ def _ours(request: Request, error: HTTPException) -> ApiError:
     if error.status_code == NotFoundError.status:
         return NotFoundError(f"There is nothing at {path}: /docs lists what there is.")
     if error.status_code == MethodNotAllowedError.status:
-        allowed = (error.headers or {}).get("Allow", "")
+        allowed = ", ".join(sorted(_methods_at(request)))
         return MethodNotAllowedError(f"{path} does not take {request.method}; it takes {allowed}.", allowed=allowed)
     if error.status_code < 500:
         return BadRequestError(str(error.detail))
     return InternalError(INTERNAL)
+
+
+def _methods_at(request: Request) -> set[str]:
+    """What the address takes: the framework's refusal names the methods of its first route alone."""
+    contexts = [c for c in iter_route_contexts(request.app.routes) if c.path_regex.match(request.url.path)]
+    of_first = [context for context in contexts if context.path == contexts[0].path]
+    # What has no methods is a folder of files.
+    return set().union(*(context.methods or {"GET", "HEAD"} for context in of_first))
 
 
 def _field(error: Mapping[str, Any]) -> dict[str, Any]:

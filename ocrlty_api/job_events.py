@@ -13,6 +13,16 @@ from ocrlty_api.state import AppState
 from ocrlty_api.waiting import job_after
 
 EVENT_STREAM = "text/event-stream"
+# One event, for OpenAPI; `data` is a JobView.
+EVENT_SCHEMA = {
+    "type": "object",
+    "required": ["id", "event", "data"],
+    "properties": {
+        "id": {"type": "string"},
+        "event": {"type": "string", "enum": ["progress", "end"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+}
 # Proxies cut connections on which nothing is said for a minute or less.
 HEARTBEAT_S = 15.0
 

@@ -26,6 +26,7 @@ from ocrlty_api.errors import (
     UnsupportedMediaTypeError,
     ValidationFailedError,
 )
+from ocrlty_api.openapi_links import add_links
 from ocrlty_api.request_context import HEADER
 from ocrlty_api.schemas.common import ErrorEnvelope
 from ocrlty_pipeline.errors import OcrltyError, StorageUnavailableError
@@ -77,6 +78,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
         for status, response in operation["responses"].items():
             response.setdefault("headers", {})[HEADER] = REQUEST_ID_HEADER
             _correct(status, response)
+    add_links(document)
     for unused in ("HTTPValidationError", "ValidationError"):
         document.get("components", {}).get("schemas", {}).pop(unused, None)
     return document

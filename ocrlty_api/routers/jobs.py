@@ -9,7 +9,7 @@ from fastapi.responses import StreamingResponse
 
 from ocrlty_api.auth.dependencies import Extractor
 from ocrlty_api.errors import BadRequestError, JobNotEndedError, NotFoundError, ValidationFailedError
-from ocrlty_api.job_events import EVENT_STREAM, job_events
+from ocrlty_api.job_events import EVENT_SCHEMA, EVENT_STREAM, job_events
 from ocrlty_api.jobs import error_of, job_of, result_row, summary, view
 from ocrlty_api.openapi import KEYED, documented
 from ocrlty_api.routers.extracts import may_read_raw
@@ -97,7 +97,7 @@ async def cancel_job(state: State, key: Extractor, job_id: JobId) -> CancelAnswe
 @router.get(
     "/v1/jobs/{job_id}/events",
     response_class=StreamingResponse,
-    responses={200: {"content": {EVENT_STREAM: {"schema": {"type": "string"}}}}, **documented(*ONE)},
+    responses={200: {"content": {EVENT_STREAM: {"schema": EVENT_SCHEMA}}}, **documented(*ONE)},
 )
 async def stream_events(state: State, key: Extractor, job_id: JobId, request: Request) -> StreamingResponse:
     """Server-sent events: `progress` whenever the job changes, and `end` once; their data is the job.

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ocrlty_api.schemas.common import Answer, Id, RequestBody
+from ocrlty_api.schemas.common import ID_PATTERN, Answer, Id, RequestBody
 from ocrlty_api.schemas.extracts import DebugOptions
 from ocrlty_pipeline.records import AttemptError, RecordedError, SchemaViolation
 
@@ -139,7 +139,7 @@ UPLOAD_BODY = {
                             "description": "Whether the files are kept, as a rerun needs them; before the files.",
                         },
                         "concurrency": {"type": "integer", "minimum": 1, "description": "Calls in flight."},
-                        "run_id": {"type": "string", "description": "Names the run."},
+                        "run_id": {"type": "string", "pattern": ID_PATTERN, "description": "Names the run."},
                         "limit": {"type": "integer", "minimum": 1, "description": "Only the first so many images."},
                         "gt": {
                             "type": "string",
