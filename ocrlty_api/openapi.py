@@ -78,6 +78,7 @@ def _document(app: FastAPI) -> dict[str, Any]:
         for status, response in operation["responses"].items():
             response.setdefault("headers", {})[HEADER] = REQUEST_ID_HEADER
             _correct(status, response)
+            _show_each_kind(document, response)
     add_links(document)
     for unused in ("HTTPValidationError", "ValidationError"):
         document.get("components", {}).get("schemas", {}).pop(unused, None)
@@ -93,6 +94,15 @@ def _correct(status: str, response: dict[str, Any]) -> None:
     if names & {"HTTPValidationError", ErrorEnvelope.__name__}:
         schema = {"$ref": f"#/components/schemas/{ErrorEnvelope.__name__}"}
         response["content"] = {"application/json": {"schema": schema}}
+
+
+def _show_each_kind(document: dict[str, Any], response: dict[str, Any]) -> None:
+    """An answer that is of one kind or another has an example of each."""
+    for content in response.get("content", {}).values():
+        kinds = [kind["$ref"].rpartition("/")[2] for kind in content.get("schema", {}).get("anyOf", ())]
+        if kinds:
+            schemas = document["components"]["schemas"]
+            content["examples"] = {kind: {"value": schemas[kind]["examples"][0]} for kind in kinds}
 
 
 def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -43,6 +43,12 @@ EXAMPLE: dict[str, Any] = {
     "error_rel": None,
     "error": None,
 }
+SUMMARY = {name: value for name, value in EXAMPLE.items() if not name.startswith(("result", "error"))}
+FAILED: dict[str, Any] = {
+    "job_id": EXAMPLE_ID,
+    "error": {"code": "backend_unavailable", "message": "The model's server answered 503."},
+    "error_rel": "extracts/2026-11-24/receipt-0001.json",
+}
 
 
 class JobAccepted(Answer):
@@ -116,16 +122,26 @@ class JobView(JobSummary):
 class JobPageAnswer(Answer):
     """Newest first; where a filter passes over many jobs, a page may hold fewer than asked for and lead on."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"items": [SUMMARY], "limit": 1, "next_cursor": EXAMPLE_ID}]}
+    )
+
     items: list[JobSummary]
     limit: int
     next_cursor: str | None
 
 
 class JobErrorAnswer(Answer):
+    """Why a job did not succeed; `error_rel` names the artifact that tells more, where there is one."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [FAILED]})
+
     job_id: str
     error: JobFailure
     error_rel: str | None
 
 
 class CancelAnswer(Answer):
+    model_config = ConfigDict(json_schema_extra={"examples": [{"ok": True}]})
+
     ok: bool = Field(description="The job is asked to end; poll it for what comes of that.")
