@@ -5,12 +5,13 @@ All of it is 404 unless DEBUG_MODE=1.
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, get_args
 
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import PlainTextResponse, StreamingResponse
+from pydantic import BeforeValidator
 
 from ocrlty_api.auth.dependencies import Debugger, RawReader
 from ocrlty_api.auth.roles import Principal
@@ -42,6 +43,11 @@ def debug_only(state: State) -> None:
         raise NotFoundError("There is nothing here on a service without DEBUG_MODE=1.")
 
 
+def _iso_date(text: str) -> date:
+    """`YYYY-MM-DD`, and none of the numbers that pydantic would take for a date as well."""
+    return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC).date()
+
+
 router = APIRouter(prefix="/v1/debug", tags=["debug"], route_class=JsonRoute, dependencies=[Depends(debug_only)])
 
 ERRORS = (*KEYED, NotFoundError)
@@ -56,7 +62,9 @@ async def list_artifacts(
     state: State,
     key: RawReader,
     limit: Limit = 50,
-    date: Annotated[date | None, Query(description="Only those created on this day, in UTC.")] = None,
+    date: Annotated[
+        date | None, BeforeValidator(_iso_date), Query(description="Only those created on this day, in UTC.")
+    ] = None,
 ) -> ArtifactList:
     """The newest artifacts of all kinds."""
     owner = None if key.is_admin else key.key_id

@@ -4,6 +4,7 @@ import asyncio
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
+from starlette.convertors import StringConvertor, register_url_convertor
 
 from ocrlty_api.auth.dependencies import Extractor, RunDeleter
 from ocrlty_api.auth.roles import Principal
@@ -30,6 +31,14 @@ from ocrlty_pipeline.errors import ArtifactNotFoundError, InputError, RunActiveE
 from ocrlty_pipeline.extracts import StoredExtract
 from ocrlty_pipeline.run_deletion import delete_run
 
+
+class _RunConvertor(StringConvertor):
+    """The last segment of a run's path: none that stands for something else, or `Allow` would name too much."""
+
+    regex = r"(?!eval\Z)[^/]+"
+
+
+register_url_convertor("run", _RunConvertor())
 router = APIRouter(tags=["runs"], route_class=JsonRoute)
 
 Limit = Annotated[int, Query(ge=1, le=200, description="How many at most.")]
@@ -86,7 +95,7 @@ async def get_evaluation(
     return Response(await state.services.store.get(row.rel_ref), media_type="application/json")
 
 
-@router.get("/v1/runs/{run_id}", response_model=RunDocument, responses=documented(*ONE))
+@router.get("/v1/runs/{run_id:run}", response_model=RunDocument, responses=documented(*ONE))
 async def get_run(state: State, key: Extractor, run_id: Id) -> Response:
     """One batch run, whole: for a large one, page over its items instead."""
     row = await visible_run(state, key, run_id)
@@ -112,7 +121,7 @@ async def list_items(  # noqa: PLR0913, PLR0917 -- one parameter an option
     )
 
 
-@router.delete("/v1/runs/{run_id}", responses=documented(*ONE, RunActiveError))
+@router.delete("/v1/runs/{run_id:run}", responses=documented(*ONE, RunActiveError))
 async def remove_run(state: State, key: RunDeleter, run_id: Id) -> DeletedRunAnswer:
     """Delete a batch run with its evaluations and those of its extracts that no other run has; inputs stay.
 

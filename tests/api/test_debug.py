@@ -43,7 +43,14 @@ def test_artifacts_are_listed_newest_first_with_the_times_they_were_made(root, s
     today = items[0]["created_at"][:10]
     assert succeeded(root.get(LIST, params={"limit": 3, "date": today}))["items"] == items
     assert succeeded(root.get(LIST, params={"date": "1999-12-31"}))["items"] == []
-    for params in ({"date": "yesterday"}, {"date": "2026-02-30"}, {"limit": 0}, {"limit": 201}):
+    for params in (
+        {"date": "yesterday"},
+        {"date": "0"},
+        {"date": "20261128"},
+        {"date": "2026-02-30"},
+        {"limit": 0},
+        {"limit": 201},
+    ):
         error_of(root.get(LIST, params=params), 422, "validation_error")
 
 

@@ -188,6 +188,12 @@ def test_an_evaluation_of_another_day_is_none(root, dora, stored, run):
     error_of(root.get("/v1/runs/eval", params={"artifact_rel": other}), 404, "not_found")
 
 
+def test_an_evaluation_s_path_takes_what_it_takes(root):
+    refused = root.delete("/v1/runs/eval")
+    error_of(refused, 405, "method_not_allowed")
+    assert refused.headers["Allow"] == "GET"
+
+
 def test_ids_that_are_none_are_refused_with_400(alice, root):
     for bad in BAD_IDS:
         for path in (f"/v1/runs/{bad}", f"/v1/runs/{bad}/items", f"/v1/runs/item/{bad}"):
