@@ -23,7 +23,7 @@ demo: $(READY)  ## Draw 16 receipts, import them, extract and evaluate them, sho
 	@DATA_ROOT=$(DEMO) $(BIN)/ocrlty import $(DEMO)/images --name demo --gt $(DEMO)/ground_truth.json
 	@DATA_ROOT=$(DEMO) $(BIN)/ocrlty run demo --task receipt_fields_v1 --backend ocr --fresh
 
-up: $(READY)  ## PostgreSQL, Dagster's webserver and daemon
+up: $(READY)  ## PostgreSQL, Dagster's webserver and daemon, the HTTP API
 	@$(BIN)/ocrlty up
 
 test: $(READY)

@@ -11,24 +11,38 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from sqlalchemy import QueuePool
 
 from ocrlty_api.auth.keys import KeyHasher
 from ocrlty_api.auth.limiter import Limiter
+from ocrlty_api.docs_page import install_docs
 from ocrlty_api.error_responses import install_error_handlers, respond
 from ocrlty_api.incoming.body_limits import BodyBounds, BodyLimits
 from ocrlty_api.logs import configure_logging
 from ocrlty_api.metrics import Metrics
 from ocrlty_api.openapi import install_openapi
 from ocrlty_api.request_context import HEADER, RequestContext
-from ocrlty_api.routers import extracts, service
-from ocrlty_api.state import open_state
+from ocrlty_api.routers import batches, debug, extracts, ground_truths, jobs, runs, service, submissions
+from ocrlty_api.shutdown import Shutdown
+from ocrlty_api.state import AppState, open_state
 from ocrlty_pipeline.settings import Settings, load_settings
 
-ROUTERS = (service.router, extracts.router)
+ROUTERS = (
+    service.router,
+    extracts.router,
+    batches.router,
+    batches.uploads_router,
+    submissions.router,
+    submissions.uploads_router,
+    jobs.router,
+    runs.router,
+    ground_truths.router,
+    debug.router,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -44,11 +58,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """
     settings = settings or load_settings()
     _check(settings)
-    metrics = Metrics()
+    metrics, shutdown = Metrics(), Shutdown(settings.api_shutdown_timeout_s)
     app = FastAPI(
         title="OCRlty",
         version="1",
-        lifespan=lambda _: _life(settings, metrics),
+        lifespan=lambda _: _life(settings, metrics, shutdown),
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
@@ -57,7 +71,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     install_openapi(app)
     for router in ROUTERS:
         app.include_router(router)
-    _wrap(app, settings, metrics)
+    install_docs(app)
+    _wrap(app, settings)
+    app.add_middleware(RequestContext, metrics=metrics, shutdown=shutdown)
     return app
 
 
@@ -68,24 +84,33 @@ def _check(settings: Settings) -> None:
     Limiter(settings)
 
 
-def _wrap(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
-    """Put the layers around; the one added last is the outermost."""
+def _wrap(app: FastAPI, settings: Settings) -> None:
+    """Put the layers within the request context around; the one added last is the outermost."""
     app.add_middleware(BodyLimits, respond=respond, bounds=BodyBounds.of(settings))
     if settings.cors_allow_origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=settings.cors_allow_origins,
             allow_methods=["GET", "POST", "PUT", "DELETE"],
-            allow_headers=["Authorization", "X-API-Key", "Content-Type", "Idempotency-Key", HEADER],
-            expose_headers=[HEADER, "Location", "Retry-After"],
+            allow_headers=["Authorization", "X-API-Key", "Content-Type", "Idempotency-Key", "If-Match", HEADER],
+            expose_headers=[HEADER, "ETag", "Location", "Retry-After"],
         )
-    app.add_middleware(RequestContext, metrics=metrics)
 
 
 @asynccontextmanager
-async def _life(settings: Settings, metrics: Metrics) -> AsyncIterator[dict[str, Any]]:
+async def _life(settings: Settings, metrics: Metrics, shutdown: Shutdown) -> AsyncIterator[dict[str, Any]]:
     configure_logging(settings)
     if not settings.auth_enabled:
         _log.warning("AUTH_ENABLED=0: EVERYBODY WHO REACHES THIS SERVICE IS AN ADMIN. Use it on your own machine only.")
-    async with open_state(settings, metrics) as state:
-        yield {"app_state": state}
+    async with open_state(settings, metrics, shutdown.closing) as state:
+        _watch(metrics, state)
+        with shutdown.noticed():
+            yield {"app_state": state}
+
+
+def _watch(metrics: Metrics, state: AppState) -> None:
+    """Have the metrics tell what is under way."""
+    lane, pool = state.online, cast("QueuePool", state.services.engine.pool)
+    metrics.gauge("ocrlty_online_in_flight", "Single extracts under way.", lambda: lane.in_flight)
+    metrics.gauge("ocrlty_online_waiting", "Single extracts that wait for a worker.", lambda: lane.waiting)
+    metrics.gauge("ocrlty_database_connections_used", "Connections of this process in use.", pool.checkedout)

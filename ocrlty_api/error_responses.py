@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Scope
@@ -36,6 +37,8 @@ from ocrlty_pipeline.errors import (
     InputError,
     OcrltyError,
     OutboundError,
+    RunActiveError,
+    StaleVersionError,
     StorageUnavailableError,
     TaskError,
     WorkerDiedError,
@@ -72,6 +75,8 @@ MEANINGS: Mapping[type[OcrltyError], Meaning] = {
     InputError: Meaning(400),
     OutboundError: Meaning(422),
     ArtifactNotFoundError: Meaning(404, "There is no such artifact."),
+    RunActiveError: Meaning(409),
+    StaleVersionError: Meaning(412),
     ArtifactConflictError: Meaning(409),
     StorageUnavailableError: Meaning(503, "Storage cannot be reached: send the request again later.", retryable=True),
     BusyError: Meaning(503, retryable=True),
@@ -153,16 +158,29 @@ def _ours(request: Request, error: HTTPException) -> ApiError:
     if error.status_code == NotFoundError.status:
         return NotFoundError(f"There is nothing at {path}: /docs lists what there is.")
     if error.status_code == MethodNotAllowedError.status:
-        allowed = (error.headers or {}).get("Allow", "")
+        allowed = ", ".join(sorted(_methods_at(request)))
         return MethodNotAllowedError(f"{path} does not take {request.method}; it takes {allowed}.", allowed=allowed)
     if error.status_code < 500:
         return BadRequestError(str(error.detail))
     return InternalError(INTERNAL)
 
 
+def _methods_at(request: Request) -> set[str]:
+    """What the address takes: the framework's refusal names the methods of its first route alone."""
+    contexts = [c for c in iter_route_contexts(request.app.routes) if c.path_regex.match(request.url.path)]
+    of_first = [context for context in contexts if context.path == contexts[0].path]
+    # What has no methods is a folder of files.
+    return set().union(*(context.methods or {"GET", "HEAD"} for context in of_first))
+
+
 def _field(error: Mapping[str, Any]) -> dict[str, Any]:
     loc = [part if isinstance(part, int) else _cut(str(part)) for part in error["loc"]]
-    return {"type": error["type"], "loc": loc, "msg": _cut(str(error["msg"])), "input": _shown(error.get("input"))}
+    return {
+        "type": error["type"],
+        "loc": loc,
+        "msg": _cut(error["msg"].removeprefix("Value error, ")),
+        "input": _shown(error.get("input")),
+    }
 
 
 def _shown(value: object, depth: int = 0) -> object:

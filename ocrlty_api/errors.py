@@ -9,6 +9,7 @@
     ├── MethodNotAllowedError  405
     ├── RequestTimeoutError    408  the next piece of the body did not come
     ├── ConflictError          409  the id is in use with other content, or what it names is
+    │   └── JobNotEndedError          there is nothing to give before the job's end
     ├── PayloadTooLargeError   413
     ├── UnsupportedMediaTypeError 415
     ├── ValidationFailedError  422  fields of the request cannot be used; `details.errors` lists them
@@ -19,6 +20,7 @@
     │   └── QuotaExceededError       the day's images are used up
     ├── InternalError          500  a fault of ours, whose words stand in the log only
     └── UnavailableError       503  something the request needs is away or busy; it may come again
+        └── DagsterUnavailableError   jobs cannot be submitted
 
 Belongs here: the API's own errors. Does not: what the domain's errors mean in HTTP, or how an answer is written.
 """
@@ -104,6 +106,10 @@ class ConflictError(ApiError):
 
     code = "conflict"
     status = 409
+
+
+class JobNotEndedError(ConflictError):
+    code = "job_not_ended"
 
 
 class RequestTimeoutError(ApiError):
@@ -212,3 +218,7 @@ class UnavailableError(ApiError):
     @property
     def headers(self) -> dict[str, str]:
         return {"Retry-After": str(self.retry_after_s)}
+
+
+class DagsterUnavailableError(UnavailableError):
+    code = "dagster_unavailable"

@@ -57,10 +57,10 @@ class TextFormatter(logging.Formatter):
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
-    def format(self, record: logging.LogRecord) -> str:
-        facts = " ".join(f"{name}={value}" for name, value in _fields(record).items())
-        first, newline, rest = super().format(record).partition("\n")
-        return f"{first} {facts}{newline}{rest}" if facts else f"{first}{newline}{rest}"
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
+        """One line, whatever a client's words in it hold."""
+        facts = [f"{name}={value}" for name, value in _fields(record).items()]
+        return " ".join((super().formatMessage(record), *facts)).replace("\r", "\\r").replace("\n", "\\n")
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from ocrlty_api.errors import (
     UnsupportedMediaTypeError,
     ValidationFailedError,
 )
+from ocrlty_api.openapi_links import add_links
 from ocrlty_api.request_context import HEADER
 from ocrlty_api.schemas.common import ErrorEnvelope
 from ocrlty_pipeline.errors import OcrltyError, StorageUnavailableError
@@ -76,12 +77,32 @@ def _document(app: FastAPI) -> dict[str, Any]:
         )
         for status, response in operation["responses"].items():
             response.setdefault("headers", {})[HEADER] = REQUEST_ID_HEADER
-            if status == str(ValidationFailedError.status):
-                schema = {"$ref": f"#/components/schemas/{ErrorEnvelope.__name__}"}
-                response["content"] = {"application/json": {"schema": schema}}
+            _correct(status, response)
+            _show_each_kind(document, response)
+    add_links(document)
     for unused in ("HTTPValidationError", "ValidationError"):
         document.get("components", {}).get("schemas", {}).pop(unused, None)
     return document
+
+
+def _correct(status: str, response: dict[str, Any]) -> None:
+    """What the framework documents otherwise than it is answered: validation, and errors of routes of other types."""
+    schemas = [content.get("schema", {}).get("$ref", "") for content in response.get("content", {}).values()]
+    names = {schema.rpartition("/")[2] for schema in schemas}
+    if "HTTPValidationError" in names:
+        response["description"] = documented(ValidationFailedError)[int(status)]["description"]
+    if names & {"HTTPValidationError", ErrorEnvelope.__name__}:
+        schema = {"$ref": f"#/components/schemas/{ErrorEnvelope.__name__}"}
+        response["content"] = {"application/json": {"schema": schema}}
+
+
+def _show_each_kind(document: dict[str, Any], response: dict[str, Any]) -> None:
+    """An answer that is of one kind or another has an example of each."""
+    for content in response.get("content", {}).values():
+        kinds = [kind["$ref"].rpartition("/")[2] for kind in content.get("schema", {}).get("anyOf", ())]
+        if kinds:
+            schemas = document["components"]["schemas"]
+            content["examples"] = {kind: {"value": schemas[kind]["examples"][0]} for kind in kinds}
 
 
 def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Whether what requests need can be used now: database, storage, Dagster's webserver."""
+"""Whether what requests need can be used now: database, storage, Dagster's webserver, the model."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from sqlalchemy import Engine, text
 
 from ocrlty_api.schemas.service import PartReadiness, Readiness
 from ocrlty_pipeline.services import Services
+from ocrlty_pipeline.settings import Settings
 
 TIMEOUT_S = 3.0
 # Whoever may ask without a key shall not have each question cost a write to storage.
@@ -34,13 +35,15 @@ class ReadinessProbe:
 
     async def _ask(self) -> Readiness:
         services = self._services
-        database, storage, dagster = await asyncio.gather(
+        database, storage, dagster, model = await asyncio.gather(
             _part("database", asyncio.to_thread(_ask_database, services.engine)),
             _part("storage", services.store.check()),
             _part("dagster", _ask_webserver(services.settings.dagster_webserver_url)),
+            _part("model", _ask_model(services.settings)),
         )
+        # Without its model the service still answers for jobs and runs: taken out of rotation, it would not.
         ready = all(part.status == "ok" for part in (database, storage, dagster))
-        return Readiness(ready=ready, database=database, storage=storage, dagster=dagster)
+        return Readiness(ready=ready, database=database, storage=storage, dagster=dagster, model=model)
 
 
 async def _part(name: str, question: Awaitable[None]) -> PartReadiness:
@@ -59,6 +62,16 @@ async def _part(name: str, question: Awaitable[None]) -> PartReadiness:
 def _ask_database(engine: Engine) -> None:
     with engine.connect() as connection:
         connection.execute(text("SELECT 1"))
+
+
+async def _ask_model(settings: Settings) -> None:
+    """The other backends are part of this service."""
+    if settings.inference_backend != "vllm":
+        return
+    key = settings.vllm_api_key
+    headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
+    async with httpx2.AsyncClient(timeout=TIMEOUT_S, headers=headers) as client:
+        (await client.get(f"{settings.vllm_base_url}/models")).raise_for_status()
 
 
 async def _ask_webserver(url: str) -> None:

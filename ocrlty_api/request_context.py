@@ -5,6 +5,7 @@ Pure ASGI, around everything else of ours, so that no answer goes without. Never
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import time
@@ -16,9 +17,10 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ocrlty_api.error_responses import INTERNAL, respond
-from ocrlty_api.errors import BadRequestError, InternalError
+from ocrlty_api.errors import BadRequestError, InternalError, UnavailableError
 from ocrlty_api.logs import FIELDS, REQUEST_ID
 from ocrlty_api.metrics import UNMATCHED, Metrics
+from ocrlty_api.shutdown import Shutdown
 from ocrlty_pipeline.errors import OcrltyError
 
 HEADER = "X-Request-ID"
@@ -38,9 +40,10 @@ class ClientGoneError(Exception):
 class RequestContext:
     """Middleware. `scope["state"]["request_id"]` is the id; `key_id`, once the key is known, goes to the log."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, shutdown: Shutdown) -> None:
         self._app = app
         self._metrics = metrics
+        self._shutdown = shutdown
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -57,7 +60,8 @@ class RequestContext:
         token = REQUEST_ID.set(request_id)
         started = time.perf_counter()
         try:
-            await self._answered(scope, receive, answer)
+            with self._shutdown.request():
+                await self._answered(scope, receive, answer)
         finally:
             self._note(scope, answer.status, time.perf_counter() - started)
             REQUEST_ID.reset(token)
@@ -68,6 +72,11 @@ class RequestContext:
             await self._app(scope, receive, answer.send)
         except (ClientGoneError, ClientDisconnect):
             return
+        except asyncio.CancelledError:
+            if answer.started:
+                raise
+            ending = UnavailableError("The service is ending, and the request with it: send it again shortly.")
+            await respond(scope, ending)(scope, receive, answer.send)
         except Exception as error:
             if not isinstance(error, OcrltyError):
                 _log.exception("An unexpected error")

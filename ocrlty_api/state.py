@@ -1,5 +1,6 @@
 """What handlers share: one typed object, built when the application starts and closed when it ends."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -9,8 +10,13 @@ from fastapi import Depends, Request
 
 from ocrlty_api.auth.authenticator import Authenticator
 from ocrlty_api.auth.limiter import Limiter
+from ocrlty_api.lanes.batches import BatchLane
+from ocrlty_api.lanes.durable import DurableLane
+from ocrlty_api.lanes.graphql import Webserver
 from ocrlty_api.lanes.instance import SharedInstance, shared_instance
 from ocrlty_api.lanes.online import OnlineLane, online_lane
+from ocrlty_api.lanes.run_counts import RunCounts
+from ocrlty_api.lanes.watching import JobWatcher
 from ocrlty_api.metrics import Metrics
 from ocrlty_api.readiness import ReadinessProbe
 from ocrlty_pipeline.outbound import OutboundClient
@@ -25,17 +31,24 @@ class AppState:
     settings: Settings
     services: Services
     metrics: Metrics
+    closing: asyncio.Event
     readiness: ReadinessProbe
     authenticator: Authenticator
     limiter: Limiter
     outbound: OutboundClient
     shared: SharedInstance
+    run_counts: RunCounts
     online: OnlineLane
+    batches: BatchLane
+    durable: DurableLane
+    watcher: JobWatcher
 
 
 @asynccontextmanager
-async def open_state(settings: Settings, metrics: Metrics) -> AsyncIterator[AppState]:
+async def open_state(settings: Settings, metrics: Metrics, closing: asyncio.Event) -> AsyncIterator[AppState]:
     """Build the parts, each upon those before it, and close them in reverse.
+
+    `closing` is set when the service is told to end: who holds an answer back gives it then.
 
     Raises:
         ConfigError: a setting is missing or wrong.
@@ -45,18 +58,25 @@ async def open_state(settings: Settings, metrics: Metrics) -> AsyncIterator[AppS
         shared = await stack.enter_async_context(shared_instance(settings))
         services = Services(shared.settings)
         stack.callback(services.close)
+        webserver = await stack.enter_async_context(Webserver(settings.dagster_webserver_url))
+        durable = DurableLane(shared, webserver)
         limiter = Limiter(settings)
         stack.push_async_callback(limiter.aclose)
         yield AppState(
             settings=shared.settings,
             services=services,
             metrics=metrics,
+            closing=closing,
             readiness=ReadinessProbe(services),
             authenticator=await stack.enter_async_context(Authenticator(services.engine, settings)),
             limiter=limiter,
             outbound=await stack.enter_async_context(OutboundClient(settings)),
             shared=shared,
+            run_counts=RunCounts(shared),
             online=await stack.enter_async_context(online_lane(shared)),
+            batches=await stack.enter_async_context(BatchLane(shared, closing)),
+            durable=durable,
+            watcher=JobWatcher(durable),
         )
 
 

@@ -17,10 +17,13 @@
     │   ├── StorageUnavailableError    disk, bucket or database cannot be reached
     │   ├── ArtifactNotFoundError
     │   └── ArtifactConflictError      the key holds other content
+    │       └── StaleVersionError          somebody else wrote a newer version meanwhile
     ├── OutboundError          a URL that somebody named
     │   ├── OutboundRefusedError   its scheme, port or address is none we call
     │   └── OutboundFailedError    called, but no usable answer came
+    ├── RunActiveError         a run cannot be deleted while a job of it is active
     ├── BusyError              as many requests wait as may; the same one may come again shortly
+    ├── AbandonedError         whoever asked has gone before it was done
     └── WorkerDiedError        the process that executed a request ended before it did
 
 A message names the thing, the value and the way out. What HTTP or Dagster make of an error is decided by their own
@@ -138,6 +141,10 @@ class ArtifactConflictError(StorageError):
     code = "artifact_conflict"
 
 
+class StaleVersionError(ArtifactConflictError):
+    code = "stale_version"
+
+
 class OutboundError(OcrltyError):
     code = "outbound_error"
 
@@ -150,8 +157,16 @@ class OutboundFailedError(OutboundError):
     code = "outbound_failed"
 
 
+class RunActiveError(OcrltyError):
+    code = "run_active"
+
+
 class BusyError(OcrltyError):
     code = "busy"
+
+
+class AbandonedError(OcrltyError):
+    code = "abandoned"
 
 
 class WorkerDiedError(OcrltyError):

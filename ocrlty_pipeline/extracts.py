@@ -84,7 +84,8 @@ class Extracts:
     async def extract(self, request: ExtractRequest, dagster_run_id: str) -> StoredExtract:
         """Extract one image and store the record; what is wrong with image, call or answer stands in the record.
 
-        Asked again under the same id with the same content, it answers with the record that is there.
+        Asked again under the same id with the same content, it answers with the record that is there. Cancelled before
+        the record is complete, it leaves nothing; afterwards it finishes.
 
         Raises:
             InputError: the request cannot be executed at all.
@@ -97,7 +98,12 @@ class Extracts:
         data = await self._read(request)
         given = ExtractInput(request.request_id, data, _described(request))
         record = await extract_image(given, self._context(request, dagster_run_id))
-        return await self._keep(request, record)
+        keeping = asyncio.ensure_future(self._keep(request, record))
+        try:
+            return await asyncio.shield(keeping)
+        except asyncio.CancelledError:
+            # The call is paid for, and an artifact without its index row would be seen by half.
+            return await keeping
 
     async def aclose(self) -> None:
         for backend in self._backends.values():
@@ -110,8 +116,7 @@ class Extracts:
     async def _reused(self, request: ExtractRequest, rel: str) -> StoredExtract:
         record = ExtractRecord.from_bytes(await self._services.store.get(rel))
         data = await self._read(request)
-        found = (record.task_id, record.auth.key_id, *map(record.input.get, ("image_sha256", OVERRIDES_SHA256)))
-        if found != (request.task_id, request.auth.key_id, _sha256(data), request.overrides.sha256):
+        if not is_record_of(record, request, _sha256(data)):
             raise ArtifactConflictError(
                 f"request_id {request.request_id!r} is in use with other content; choose another."
             )
@@ -156,6 +161,12 @@ class Extracts:
         if (name, model) not in self._backends:
             self._backends[name, model] = create_backend(settings, name)
         return self._backends[name, model]
+
+
+def is_record_of(record: ExtractRecord, request: ExtractRequest, image_sha256: str | None) -> bool:
+    """Whether a record under the request's id is what the request asks for."""
+    found = (record.task_id, record.auth.key_id, *map(record.input.get, ("image_sha256", OVERRIDES_SHA256)))
+    return found == (request.task_id, request.auth.key_id, image_sha256, request.overrides.sha256)
 
 
 class _IndexWriter:

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+import orjson
 from pydantic import Field
 
 from ocrlty_pipeline.artifacts.keys import (
@@ -23,6 +24,7 @@ from ocrlty_pipeline.artifacts.keys import (
     ground_truth_prefix,
     image_set_key,
     image_set_prefix,
+    upload_key,
 )
 from ocrlty_pipeline.artifacts.store import ArtifactStore
 from ocrlty_pipeline.errors import ImageError, ImageSetError, InputError
@@ -61,10 +63,17 @@ class ImageSetItem(Document):
 
 
 class ImageSet(Versioned):
-    """A manifest: one version of a named image set."""
+    """A manifest: one version of a named image set.
+
+    Attributes:
+        owner: key id of whoever made it, in whose folder of the store its inputs are.
+        kept: whether its inputs stay; those of some uploads go when their batch has ended.
+    """
 
     name: str
     created_at: str
+    owner: str = "local"
+    kept: bool = True
     images_dir: str
     glob: str
     skipped: int
@@ -80,9 +89,18 @@ class ImageSet(Versioned):
 
 
 class StoredGroundTruth(Versioned):
-    """One version of an image set's ground truth, its content as it was given."""
+    """One version of an image set's ground truth, its content as it was given.
+
+    Attributes:
+        owner_key_id: whose it is; None in files from before that was kept.
+        source_run_id: the batch run whose answers it began as.
+        deleted: there is none any more; a version of its own, so that no number is given twice.
+    """
 
     image_set: str
+    owner_key_id: str | None = None
+    source_run_id: str | None = None
+    deleted: bool = False
     created_at: str
     source: str
     image_key: str
@@ -100,15 +118,21 @@ class FolderLimits:
 
 @dataclass(frozen=True, slots=True)
 class FolderSource:
-    """A folder to import; it must lie under `root`."""
+    """A folder to import, or its first `limit` images; it must lie under `root`."""
 
     folder: Path
     root: Path
     limits: FolderLimits
     glob: str = EVERY_FILE
+    limit: int | None = None
 
 
 ImportProgress = Callable[[int, int], None]
+Noted = Callable[[str, Mapping[str, Any]], None]
+
+
+def _not_noted(_rel: str, _document: Mapping[str, Any]) -> None:
+    pass
 
 
 class ImageSets:
@@ -116,11 +140,13 @@ class ImageSets:
 
     Args:
         owner: whose inputs they are; the folder of their bytes in the store.
+        noted: told the key and the document of every ground truth that is stored, for its index.
     """
 
-    def __init__(self, store: ArtifactStore, *, owner: str = "local") -> None:
+    def __init__(self, store: ArtifactStore, *, owner: str = "local", noted: Noted = _not_noted) -> None:
         self._store = store
         self._owner = owner
+        self._noted = noted
 
     async def import_folder(
         self, name: str, source: FolderSource, progress: ImportProgress = lambda _done, _total: None
@@ -134,9 +160,27 @@ class ImageSets:
         """
         check_image_set_name(name)
         files = await asyncio.to_thread(folder_files, source.folder, source.glob, source.root)
+        files = replace(files, names=files.names[: source.limit])
         await asyncio.to_thread(_check_limits, files, source.limits)
         items = await self._store_files(files, source.limits.image, progress)
-        return await self._save(name, files, source.glob, items)
+        manifest = ImageSet(
+            name=name,
+            created_at=utc_now(),
+            owner=self._owner,
+            images_dir=str(files.folder),
+            glob=source.glob,
+            skipped=files.skipped,
+            items=items,
+        )
+        return await self.save(manifest)
+
+    async def save(self, manifest: ImageSet) -> ImageSet:
+        """Store a manifest as the next version of its set, unless the latest one has the same items."""
+        if await self._store.latest_version(image_set_prefix(manifest.name)) is not None:
+            existing = await self.load(manifest.name)
+            if existing.items == manifest.items:
+                return existing
+        return await self._put(image_set_prefix(manifest.name), manifest)
 
     async def load(self, name: str, version: int | None = None) -> ImageSet:
         """Read a manifest, the latest when no version is named.
@@ -177,9 +221,16 @@ class ImageSets:
         if latest is not None and (latest.content, latest.image_key) == (content, image_key):
             return latest
         stored = StoredGroundTruth(
-            image_set=name, created_at=utc_now(), source=source, image_key=image_key, content=content
+            image_set=name,
+            owner_key_id=self._owner,
+            created_at=utc_now(),
+            source=source,
+            image_key=image_key,
+            content=content,
         )
-        return await self._put(ground_truth_prefix(name), stored)
+        put = await self._put(ground_truth_prefix(name), stored)
+        await asyncio.to_thread(self._noted, ground_truth_key(name, put.version), put.model_dump())
+        return put
 
     async def load_ground_truth(self, name: str) -> StoredGroundTruth | None:
         """Read the latest ground truth of a set; None when it has none."""
@@ -187,22 +238,7 @@ class ImageSets:
         if version is None:
             return None
         stored = StoredGroundTruth.from_bytes(await self._store.get(ground_truth_key(name, version)))
-        return stored.model_copy(update={"version": version})
-
-    async def _save(self, name: str, files: FolderFiles, glob: str, items: list[ImageSetItem]) -> ImageSet:
-        if await self._store.latest_version(image_set_prefix(name)) is not None:
-            existing = await self.load(name)
-            if existing.items == items:
-                return existing
-        manifest = ImageSet(
-            name=name,
-            created_at=utc_now(),
-            images_dir=str(files.folder),
-            glob=glob,
-            skipped=files.skipped,
-            items=items,
-        )
-        return await self._put(image_set_prefix(name), manifest)
+        return None if stored.deleted else stored.model_copy(update={"version": version})
 
     async def _put(self, prefix: str, document: V) -> V:
         version = await self._store.put_version(prefix, document.to_bytes())
@@ -228,18 +264,38 @@ class ImageSets:
         try:
             data = await asyncio.to_thread(_read_image, path, limits)
         except ImageError as error:
-            return ImageSetItem(
-                file=name,
-                input_ref=None,
-                mime_type=UNKNOWN_TYPE[0],
-                sha256=None,
-                bytes=0,
-                error=RecordedError.of(error),
-            )
+            return unusable_item(name, error)
+        return await self.store_input(name, data)
+
+    async def store_input(self, file: str, data: bytes, *, upload_id: str | None = None) -> ImageSetItem:
+        """Keep one input's bytes: for good, or with an upload until its batch has ended.
+
+        Returns:
+            The input as an item; an empty file is one that cannot be used.
+        """
+        if not data:
+            return unusable_item(file, ImageError("The file is empty."))
         mime_type, extension = type_of(data[:SNIFFED_BYTES]) or UNKNOWN_TYPE
-        sha256 = hashlib.sha256(data).hexdigest()
-        ref = await self._store.put_input(self._owner, data, extension, sha256)
-        return ImageSetItem(file=name, input_ref=ref, mime_type=mime_type, sha256=sha256, bytes=len(data))
+        sha256 = await asyncio.to_thread(_sha256, data)
+        if upload_id is None:
+            ref = await self._store.put_input(self._owner, data, extension, sha256)
+        else:
+            ref = upload_key(self._owner, upload_id, sha256, extension)
+            await self._store.put(ref, data)
+        return ImageSetItem(file=file, input_ref=ref, mime_type=mime_type, sha256=sha256, bytes=len(data))
+
+
+def unusable_item(file: str, error: ImageError) -> ImageSetItem:
+    """An input of which no bytes are kept, as `error` says."""
+    return ImageSetItem(
+        file=file, input_ref=None, mime_type=UNKNOWN_TYPE[0], sha256=None, bytes=0, error=RecordedError.of(error)
+    )
+
+
+def content_sha256(items: Sequence[ImageSetItem]) -> str:
+    """Digest of what inputs are, wherever they are kept: names, contents, and what is wrong with them."""
+    facts = [[item.file, item.sha256, item.error.message if item.error else None] for item in items]
+    return hashlib.sha256(orjson.dumps(facts)).hexdigest()
 
 
 def check_image_set_name(name: str) -> None:
@@ -252,6 +308,10 @@ def check_image_set_name(name: str) -> None:
         check_id("image set", name)
     except InputError as error:
         raise ImageSetError(error.message) from None
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _check_limits(files: FolderFiles, limits: FolderLimits) -> None:

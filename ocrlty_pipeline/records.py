@@ -5,6 +5,7 @@ Belongs here: their fields and their JSON. Does not: how they come about, or whe
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal, Self
@@ -113,8 +114,34 @@ class CheckCount(Document):
     violated: int
 
 
+REUSE_FIELDS = ("backend", "model_id", "prompt_sha256", "schema_sha256", "temperature", "max_tokens")
+
+
+def reuse_key(document: Mapping[str, Any]) -> str | None:
+    """Digest of all that determines a record's answer: records of equal keys answer the same question.
+
+    Args:
+        document: a record's fields, `input.image_sha256` among them.
+
+    Returns:
+        None where there is no answer to reuse, or not all of it is known.
+    """
+    image = (document.get("input") or {}).get("image_sha256")
+    determined_by = [image, document.get("task_id"), *map(document.get, REUSE_FIELDS)]
+    if document.get("error") is not None or None in determined_by:
+        return None
+    # Numbers as floats: a schema or a client may write 0 for 0.0.
+    parts = [float(part) if isinstance(part, int | float) else part for part in determined_by]
+    return hashlib.sha256(orjson.dumps(parts)).hexdigest()
+
+
 class ExtractRecord(ModelFields):
-    """One image through one task: the extract artifact. Complete whatever the outcome."""
+    """One image through one task: the extract artifact. Complete whatever the outcome.
+
+    Attributes:
+        reused_from: key of the record that this one's answer was taken from, times and tokens included: the model was
+            not asked again. None where it was.
+    """
 
     request_id: str
     created_at: str
@@ -132,6 +159,7 @@ class ExtractRecord(ModelFields):
     error: RecordedError | None
     error_history: list[AttemptError] | None
     meta: dict[str, Any]
+    reused_from: str | None = None
 
     @property
     def ok(self) -> bool:
@@ -161,6 +189,7 @@ class BatchItem(Document):
     usage: dict[str, int] | None
     checks_passed: list[str] = []
     violations: list[Violation] = []
+    reused_from: str | None = None
 
     @classmethod
     def of(cls, record: ExtractRecord, *, file: str, artifact_rel: str) -> Self:
@@ -180,6 +209,7 @@ class BatchItem(Document):
             usage=record.usage,
             checks_passed=checks.get("passed", []),
             violations=checks.get("violated", []),
+            reused_from=record.reused_from,
         )
 
 
@@ -190,6 +220,10 @@ class BatchHeader(ModelFields):
         item_count: images the run was asked for; `ok_count + error_count + pending_count`.
         pending_count: images not attempted, because the run was cancelled or gave up.
         checks: by the name of a check without ground truth, on how many images it holds.
+        reused_count: images for which this execution asked no model: an earlier execution of the run had, or their
+            answers were taken from the records that `reused_from` names.
+        source_run_id: the run whose inputs these are; None unless this is a rerun.
+        only_failed: whether only those images were taken that had no result in the source run.
         resumed_from: the earlier run whose items this one continued; None for a fresh start.
     """
 
@@ -216,6 +250,7 @@ class BatchHeader(ModelFields):
     auth: Auth
     dagster_run_id: str | None
     source_run_id: str | None
+    only_failed: bool = False
     resumed_from: str | None
 
 

@@ -1,25 +1,46 @@
-"""Batch runs and their evaluations, found by the index and read from the store."""
+"""Batch runs, their items and their evaluations, found by the index and read from the store.
+
+Belongs here: reading and writing them. Does not: removing them (`run_deletion`), or lists that the index has whole.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from ocrlty_pipeline.artifacts.index import ArtifactIndex, IndexRow, index_row
+from ocrlty_pipeline.artifacts.run_items import RunItem, RunItems, items_of
 from ocrlty_pipeline.artifacts.store import ArtifactStore
 from ocrlty_pipeline.errors import ArtifactNotFoundError
 from ocrlty_pipeline.evaluation.results import Evaluation, eval_block
-from ocrlty_pipeline.records import BatchRun
+from ocrlty_pipeline.records import BatchItem, BatchRun, ExtractRecord
+
+READS_AT_ONCE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class ItemsPage:
+    """Some of a run's items, in its image set's order.
+
+    Attributes:
+        next_after: where the next page continues; None at the end.
+    """
+
+    items: list[BatchItem]
+    next_after: int | None
 
 
 class Runs:
     """Reads and writes the artifacts of batch runs and evaluations, index included."""
 
-    def __init__(self, store: ArtifactStore, index: ArtifactIndex) -> None:
+    def __init__(self, store: ArtifactStore, index: ArtifactIndex, items: RunItems) -> None:
         self._store = store
         self._index = index
+        self._items = items
 
     async def save(self, rel: str, data: bytes, facts: Mapping[str, Any]) -> None:
         """Write an artifact, and its index row from `facts`, the document's top-level fields.
@@ -29,6 +50,19 @@ class Runs:
         """
         await self._store.put(rel, data)
         self._index.add([index_row(rel, facts, self._store)])
+
+    async def save_batch(self, rel: str, data: bytes, facts: Mapping[str, Any], items: Iterable[bytes]) -> None:
+        """`save` a batch run, with the rows of its items: a run that the index knows has them all.
+
+        Args:
+            rel: its key.
+            data: its document.
+            facts: the document without its items.
+            items: JSON of each.
+        """
+        await self._store.put(rel, data)
+        await asyncio.to_thread(self._items.add, facts["run_id"], items_of(items))
+        await asyncio.to_thread(self._index.add, [index_row(rel, facts, self._store)])
 
     def latest(self, image_set: str, task_id: str) -> IndexRow:
         """The newest batch run of an image set through a task.
@@ -64,6 +98,41 @@ class Runs:
         row_of_eval = self._index.latest_eval(row.artifact_id)
         block = None if row_of_eval is None else eval_block(await self._evaluation(row_of_eval), row_of_eval.rel_ref)
         return {**document, "artifact_rel": row.rel_ref, "eval": block}
+
+    async def document_bytes(self, row: IndexRow) -> bytes:
+        """`document` as JSON, put together without parsing the run: it may have 100,000 items."""
+        data = (await self._store.get(row.rel_ref)).rstrip()
+        evaluation = await asyncio.to_thread(self._index.latest_eval, row.artifact_id)
+        block = None if evaluation is None else eval_block(await self._evaluation(evaluation), evaluation.rel_ref)
+        added = await asyncio.to_thread(orjson.dumps, {"artifact_rel": row.rel_ref, "eval": block})
+        return b"".join((data[:-1], b",", added[1:]))
+
+    async def items(self, row: IndexRow, *, limit: int, after: int = -1, ok: bool | None = None) -> ItemsPage:
+        """A page of a run's items, read from just their extract artifacts.
+
+        Args:
+            row: the run's.
+            limit: how many at most.
+            after: `next_after` of the page before.
+            ok: only those with an answer, or only those without.
+
+        Raises:
+            ArtifactNotFoundError: an item's artifact is gone, as while the run is being deleted.
+        """
+        rows = await asyncio.to_thread(self._items.page, row.artifact_id, limit=limit + 1, after=after, ok=ok)
+        page = rows[:limit]
+        slots = asyncio.Semaphore(READS_AT_ONCE)
+        items = await asyncio.gather(*(self._item(item, slots) for item in page))
+        return ItemsPage(list(items), page[-1].position if len(rows) > limit else None)
+
+    async def extract(self, row: IndexRow) -> ExtractRecord:
+        """The record of a single extract, or of a batch run's item."""
+        return ExtractRecord.from_bytes(await self._store.get(row.rel_ref))
+
+    async def _item(self, item: RunItem, slots: asyncio.Semaphore) -> BatchItem:
+        async with slots:
+            record = ExtractRecord.from_bytes(await self._store.get(item.rel_ref))
+        return BatchItem.of(record, file=item.file, artifact_rel=item.rel_ref)
 
     async def latest_evaluation(self, run_id: str) -> Evaluation | None:
         """The newest evaluation of a batch run; None when it was never evaluated."""

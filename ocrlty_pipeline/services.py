@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
+from typing import Any
 
 from sqlalchemy import Engine
 
+from ocrlty_pipeline.artifacts.ground_truth_index import GroundTruthIndex, ground_truth_row
 from ocrlty_pipeline.artifacts.index import ArtifactIndex
+from ocrlty_pipeline.artifacts.run_items import RunItems
 from ocrlty_pipeline.artifacts.store import ArtifactStore
 from ocrlty_pipeline.batches.journal import BatchJournal
 from ocrlty_pipeline.db.engine import create_engine
 from ocrlty_pipeline.errors import ConfigError
+from ocrlty_pipeline.ground_truth_drafts import GroundTruthDrafts
+from ocrlty_pipeline.ground_truth_registry import GroundTruths
 from ocrlty_pipeline.image_sets import FolderLimits, ImageSets
 from ocrlty_pipeline.images import ImageLimits
 from ocrlty_pipeline.runs import Runs
@@ -53,8 +58,28 @@ class Services:
         return ArtifactIndex(self.engine)
 
     @cached_property
+    def run_items(self) -> RunItems:
+        return RunItems(self.engine)
+
+    @cached_property
     def image_sets(self) -> ImageSets:
-        return ImageSets(self.store)
+        return ImageSets(self.store, noted=self._note)
+
+    def image_sets_of(self, owner: str) -> ImageSets:
+        """The image sets, for one who adds to them: `owner` is whose inputs they become."""
+        return ImageSets(self.store, owner=owner, noted=self._note)
+
+    @cached_property
+    def ground_truth_index(self) -> GroundTruthIndex:
+        return GroundTruthIndex(self.engine)
+
+    @cached_property
+    def ground_truths(self) -> GroundTruths:
+        return GroundTruths(self.store, self.image_sets, self.ground_truth_index)
+
+    @cached_property
+    def ground_truth_drafts(self) -> GroundTruthDrafts:
+        return GroundTruthDrafts(self.ground_truths, self.runs)
 
     @cached_property
     def journal(self) -> BatchJournal:
@@ -62,7 +87,7 @@ class Services:
 
     @cached_property
     def runs(self) -> Runs:
-        return Runs(self.store, self.index)
+        return Runs(self.store, self.index, self.run_items)
 
     @property
     def image_limits(self) -> ImageLimits:
@@ -71,6 +96,9 @@ class Services:
     @property
     def folder_limits(self) -> FolderLimits:
         return FolderLimits(self.image_limits, self.settings.max_batch_files, self.settings.max_batch_bytes)
+
+    def _note(self, rel: str, facts: Mapping[str, Any]) -> None:
+        self.ground_truth_index.add([ground_truth_row(rel, facts)])
 
     def close(self) -> None:
         if "engine" in self.__dict__:

@@ -120,6 +120,7 @@ class Settings(BaseSettings):
     debug_mode: bool = False
     cors_allow_origins: Annotated[tuple[str, ...], NoDecode] = ()
     dagster_webserver_url: str = "http://127.0.0.1:3000"
+    api_shutdown_timeout_s: Seconds = 25.0
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "text"] = "json"
 
@@ -131,9 +132,12 @@ class Settings(BaseSettings):
     online_max_in_flight: Positive = 128
     online_max_waiting: Annotated[int, Field(ge=0)] = 256
     online_max_shared: Positive = 64
+    online_batch_workers: Positive = 2
+    online_max_waiting_batches: Annotated[int, Field(ge=0)] = 16
 
     # How batches report
     jobs_max_concurrency: Positive = 32
+    jobs_progress_every_n: Positive = 1
     jobs_progress_min_seconds: Seconds = 1.0
     code_version: str = "unknown"
 

@@ -73,10 +73,18 @@ class UploadedFile:
 OnFile = Callable[[UploadedFile], Awaitable[None]]
 
 
-async def read_multipart(request: Request, limits: MultipartLimits, on_file: OnFile) -> dict[str, str]:
+async def read_multipart(
+    request: Request, limits: MultipartLimits, on_file: OnFile, fields: dict[str, str] | None = None
+) -> dict[str, str]:
     """Read the body to its end, handing each file over as it completes; nothing is received meanwhile.
 
     Fields may come before or after files, each once. Whether there was any file is the caller's to judge.
+
+    Args:
+        request: whose body was not read yet.
+        limits: what is too much.
+        on_file: takes one file.
+        fields: is filled as fields come, so that `on_file` can see those before its file.
 
     Returns:
         The fields that are not files, by name.
@@ -87,7 +95,7 @@ async def read_multipart(request: Request, limits: MultipartLimits, on_file: OnF
         InvalidFieldError: a file's name is none we take.
         PayloadTooLargeError: more files than `max_files`.
     """
-    form = _Form(boundary_of(request.headers.get("content-type")), limits)
+    form = _Form(boundary_of(request.headers.get("content-type")), limits, {} if fields is None else fields)
     async for chunk in request.stream():
         for start in range(0, len(chunk), SLICE_BYTES):
             finished = form.write(chunk[start : start + SLICE_BYTES])
@@ -101,8 +109,8 @@ async def read_multipart(request: Request, limits: MultipartLimits, on_file: OnF
 class _Form:
     """The parts of one body, as the parser's callbacks tell of them."""
 
-    def __init__(self, boundary: bytes, limits: MultipartLimits) -> None:
-        self.fields: dict[str, str] = {}
+    def __init__(self, boundary: bytes, limits: MultipartLimits, fields: dict[str, str]) -> None:
+        self.fields = fields
         self._limits = limits
         self._names = {field: FileNames(field=field) for field in limits.file_fields}
         self._files = 0

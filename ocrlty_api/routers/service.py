@@ -3,8 +3,11 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Response
+from fastapi.responses import PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from ocrlty_api.auth.dependencies import AnyKey, Extractor
+from ocrlty_api.openapi import ANY, KEYED, documented
 from ocrlty_api.schemas.service import Health, Me, Readiness, Tasks, TaskSummary
 from ocrlty_api.state import AppState, State
 
@@ -18,7 +21,7 @@ async def _readiness(state: State) -> Readiness:
 Ready = Annotated[Readiness, Depends(_readiness)]
 
 
-@router.get("/v1/health")
+@router.get("/v1/health", responses=documented(*ANY))
 async def health(state: State, readiness: Ready) -> Health:
     """Whether the process lives, always 200; and beside it whether what it needs can be used."""
     settings = state.settings
@@ -32,24 +35,31 @@ async def health(state: State, readiness: Ready) -> Health:
     )
 
 
-@router.get("/v1/health/ready")
+@router.get("/v1/health/ready", responses={**documented(*ANY), 503: {"model": Readiness, "description": "Not ready."}})
 async def ready(readiness: Ready, response: Response) -> Readiness:
     """Whether requests can be served: 503 while something they need is away."""
     response.status_code = 200 if readiness.ready else 503
     return readiness
 
 
-@router.get("/v1/me")
+@router.get("/v1/me", responses=documented(*KEYED))
 async def me(key: AnyKey) -> Me:
     """Whose key this is, and what it may do."""
     return Me(key_id=key.key_id, role=key.role, scopes=sorted(key.scopes))
 
 
-@router.get("/v1/tasks")
+@router.get("/v1/tasks", responses=documented(*KEYED))
 async def tasks(state: State, _key: Extractor) -> Tasks:
     """What can be extracted."""
     items = [TaskSummary(task_id=task.task_id, description=task.description) for task in state.services.tasks]
     return Tasks(items=items)
+
+
+@router.get("/metrics", response_class=PlainTextResponse, responses=documented(*ANY))
+async def metrics(state: State) -> Response:
+    """Counts and durations in Prometheus' text format."""
+    state.metrics.set_runs(await state.run_counts.look())
+    return Response(state.metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
 
 
 def _model(state: AppState) -> str:

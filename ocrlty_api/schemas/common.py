@@ -41,4 +41,19 @@ class ErrorBody(Answer):
 class ErrorEnvelope(Answer):
     """The body of every answer whose status is 4xx or 5xx."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "error": {
+                        "code": "unauthorized",
+                        "message": "The API key is unknown or revoked: ask the operator for another.",
+                        "request_id": "cbd4d4f7ff3d4bb7a2fdbfbde214f5f0",
+                        "details": None,
+                    }
+                }
+            ]
+        }
+    )
+
     error: ErrorBody

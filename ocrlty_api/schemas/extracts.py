@@ -9,10 +9,9 @@ from ocrlty_pipeline.extracts import StoredExtract
 from ocrlty_pipeline.overrides import MAX_PROMPT_CHARACTERS, MAX_TEMPERATURE, Overrides
 from ocrlty_pipeline.records import AttemptError, RecordedError, SchemaViolation
 
-# The smallest PNG there is, for documentation.
+# A white PNG of 28 x 28 pixels, for documentation.
 EXAMPLE_IMAGE = (
-    "iVBORw0KGgoAAAANSUhEUgAAABwAAAAcCAAAAABXZoBIAAAAH0lEQVR4nGP8z4AbMDHgBaOSo5KjkqOSo5KjkqOSAwsAZNIBOcFRsuYA"
-    "AAAASUVORK5CYII="
+    "iVBORw0KGgoAAAANSUhEUgAAABwAAAAcCAAAAABXZoBIAAAAFklEQVR42mP8z4AbMDGMSo5KjkpCAQCD/gE3G98i8wAAAABJRU5ErkJggg=="
 )
 IMAGE_FIELDS = ("image_base64", "image_ref", "image_url")
 
@@ -46,7 +45,12 @@ class ExtractBody(RequestBody):
         json_schema_extra={
             "examples": [
                 {"task_id": "receipt_fields_v1", "image_base64": EXAMPLE_IMAGE, "request_id": "receipt-0001"},
-            ]
+            ],
+            "oneOf": [
+                {"required": ["image_base64"], "properties": {"image_base64": {"type": "string"}}},
+                {"required": ["image_ref"], "properties": {"image_ref": {"type": "string"}}},
+                {"required": ["image_url"], "properties": {"image_url": {"type": "string"}}},
+            ],
         }
     )
 

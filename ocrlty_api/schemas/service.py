@@ -2,10 +2,22 @@
 
 from typing import Literal
 
+from pydantic import ConfigDict
+from pydantic.config import JsonDict
+
 from ocrlty_api.schemas.common import Answer
+
+READY: JsonDict = {
+    "ready": True,
+    **{part: {"status": "ok", "message": None} for part in ("database", "storage", "dagster", "model")},
+}
 
 
 class Me(Answer):
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"key_id": "client-1", "role": "client", "scopes": ["extract:run"]}]}
+    )
+
     key_id: str
     role: str
     scopes: list[str]
@@ -17,6 +29,14 @@ class TaskSummary(Answer):
 
 
 class Tasks(Answer):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"items": [{"task_id": "receipt_fields_v1", "description": "Totals of a receipt, as printed."}]}
+            ]
+        }
+    )
+
     items: list[TaskSummary]
 
 
@@ -28,16 +48,34 @@ class PartReadiness(Answer):
 
 
 class Readiness(Answer):
-    """Whether requests can be served: by part, and all in all."""
+    """Whether requests can be served: by part, and all in all. Without `model` jobs wait and single extracts fail."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [READY]})
 
     ready: bool
     database: PartReadiness
     storage: PartReadiness
     dagster: PartReadiness
+    model: PartReadiness
 
 
 class Health(Answer):
     """`ok` says that the process lives; `readiness`, whether what it needs does."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "ok": True,
+                    "auth_enabled": True,
+                    "debug_mode": False,
+                    "inference_backend": "vllm",
+                    "model": "Qwen/Qwen3-VL-8B-Instruct",
+                    "readiness": READY,
+                }
+            ]
+        }
+    )
 
     ok: bool
     auth_enabled: bool

@@ -22,6 +22,11 @@ _VERSIONED = re.compile(r"[0-9]{6,}\.json\Z")
 # What S3 allows for a whole key.
 MAX_KEY_BYTES = 1024
 
+UPLOADS = "uploads"
+IMAGE_SETS = "image_sets"
+GROUND_TRUTHS = "ground_truths"
+DRAFTS = "ground_truth_drafts"
+
 DocumentKind = Literal["extract", "batch", "eval"]
 FOLDERS: dict[str, DocumentKind] = {"extracts": "extract", "batches": "batch", "evals": "eval"}
 
@@ -96,16 +101,23 @@ def input_key(owner: str, sha256: str, extension: str) -> str:
     return f"inputs/{owner}/{sha256[:2]}/{sha256[2:4]}/{sha256}{extension}"
 
 
+def upload_key(owner: str, upload_id: str, sha256: str, extension: str) -> str:
+    """The key of an upload's file that is kept until its batch has ended, and no longer."""
+    kept = input_key(owner, sha256, extension)
+    return f"{UPLOADS}/{owner}/{check_id('upload', upload_id)}/{kept.rpartition('/')[2]}"
+
+
 def image_set_prefix(name: str) -> str:
-    return f"image_sets/{check_id('image set name', name)}"
+    return f"{IMAGE_SETS}/{check_id('image set name', name)}"
 
 
 def image_set_key(name: str, version: int) -> str:
     return version_key(image_set_prefix(name), version)
 
 
-def ground_truth_prefix(name: str) -> str:
-    return f"ground_truths/{check_id('image set name', name)}"
+def ground_truth_prefix(name: str, *, draft: bool = False) -> str:
+    """The folder of a ground truth's versions, or of its draft's, which no evaluation reads."""
+    return f"{DRAFTS if draft else GROUND_TRUTHS}/{check_id('image set name', name)}"
 
 
 def ground_truth_key(name: str, version: int) -> str:

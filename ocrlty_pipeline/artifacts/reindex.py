@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import orjson
+from sqlalchemy import Engine
 
+from ocrlty_pipeline.artifacts.ground_truth_index import GroundTruthIndex, ListedGroundTruth, ground_truth_row
 from ocrlty_pipeline.artifacts.index import ArtifactIndex, IndexRow, index_row
-from ocrlty_pipeline.artifacts.keys import FOLDERS
+from ocrlty_pipeline.artifacts.keys import DRAFTS, FOLDERS, GROUND_TRUTHS
+from ocrlty_pipeline.artifacts.run_items import RunItems, items_of
 from ocrlty_pipeline.artifacts.store import ArtifactStore
 from ocrlty_pipeline.errors import StorageError, StorageUnavailableError
 
@@ -25,8 +28,8 @@ class ReindexReport:
     """What a rebuild found.
 
     Attributes:
-        seen: artifacts in storage.
-        added: those the index lacked.
+        seen: artifacts and versions of ground truths in storage.
+        added: those the index lacked, or had without all of their columns; of a ground truth, the latest version only.
         unreadable: one sentence for each that cannot be indexed.
     """
 
@@ -35,7 +38,7 @@ class ReindexReport:
     unreadable: list[str] = field(default_factory=list)
 
 
-async def reindex(store: ArtifactStore, index: ArtifactIndex) -> ReindexReport:
+async def reindex(store: ArtifactStore, engine: Engine) -> ReindexReport:
     """Add what the index lacks, as each artifact itself tells it; broken files are reported, not stopped at.
 
     Memory is bounded by one batch of rows and `READS_AT_ONCE` documents, however many artifacts there are.
@@ -44,17 +47,20 @@ async def reindex(store: ArtifactStore, index: ArtifactIndex) -> ReindexReport:
         StorageUnavailableError: storage or database cannot be reached; what was added stays, and it can be run again.
     """
     report = ReindexReport()
+    artifacts, truths, reader = ArtifactIndex(engine), GroundTruthIndex(engine), _Reader(store, RunItems(engine))
     async for keys in _batches(_document_keys(store), ROWS_AT_ONCE):
-        outcomes = await _read_all(store, keys)
-        rows = [outcome for outcome in outcomes if isinstance(outcome, IndexRow)]
+        outcomes = await reader.read_all(keys)
         report.seen += len(keys)
         report.unreadable += [outcome for outcome in outcomes if isinstance(outcome, str)]
-        report.added += await asyncio.to_thread(index.add, rows)
+        rows = [outcome for outcome in outcomes if isinstance(outcome, IndexRow)]
+        report.added += await asyncio.to_thread(artifacts.add, rows)
+        listed = [outcome for outcome in outcomes if isinstance(outcome, ListedGroundTruth)]
+        report.added += await asyncio.to_thread(truths.add, listed)
     return report
 
 
 async def _document_keys(store: ArtifactStore) -> AsyncIterator[str]:
-    for folder in FOLDERS:
+    for folder in (*FOLDERS, GROUND_TRUTHS, DRAFTS):
         async for rel in store.iter_keys(folder):
             yield rel
 
@@ -70,25 +76,39 @@ async def _batches(items: AsyncIterator[T], size: int) -> AsyncIterator[list[T]]
         yield batch
 
 
-async def _read_all(store: ArtifactStore, keys: list[str]) -> list[IndexRow | str]:
-    slots = asyncio.Semaphore(READS_AT_ONCE)
+class _Reader:
+    """Reads artifacts into rows; the items of a run go to their table at once, for they may be many."""
 
-    async def read(rel: str) -> IndexRow | str:
-        async with slots:
-            return await _read(store, rel)
+    def __init__(self, store: ArtifactStore, items: RunItems) -> None:
+        self._store = store
+        self._items = items
+        self._slots = asyncio.Semaphore(READS_AT_ONCE)
 
-    return await asyncio.gather(*(read(rel) for rel in keys))
+    async def read_all(self, keys: list[str]) -> list[IndexRow | ListedGroundTruth | str]:
+        return await asyncio.gather(*map(self._read_one, keys))
 
+    async def _read_one(self, rel: str) -> IndexRow | ListedGroundTruth | str:
+        """The artifact's row, or a sentence on why there is none."""
+        async with self._slots:
+            try:
+                return await self._row(rel, orjson.loads(await self._store.get(rel)))
+            except orjson.JSONDecodeError as error:
+                return f"{self._store.full_ref(rel)} is not JSON: {error}."
+            except StorageUnavailableError as error:
+                # One file that cannot be read is a finding; a store that cannot be used is the end, and says so here.
+                await self._store.check()
+                return error.message
+            except StorageError as error:
+                return error.message
 
-async def _read(store: ArtifactStore, rel: str) -> IndexRow | str:
-    """The artifact's row, or a sentence on why there is none."""
-    try:
-        return index_row(rel, orjson.loads(await store.get(rel)), store)
-    except orjson.JSONDecodeError as error:
-        return f"{store.full_ref(rel)} is not JSON: {error}."
-    except StorageUnavailableError as error:
-        # One file that cannot be read is a finding; a store that cannot be used is the end, and says so here.
-        await store.check()
-        return error.message
-    except StorageError as error:
-        return error.message
+    async def _row(self, rel: str, document: Any) -> IndexRow | ListedGroundTruth:
+        if rel.partition("/")[0] not in FOLDERS:
+            return ground_truth_row(rel, document)
+        row = index_row(rel, document, self._store)
+        if row.kind == "batch":
+            try:
+                items = list(items_of(document.get("items", ())))
+            except (KeyError, TypeError) as error:
+                raise StorageError(f"{self._store.full_ref(rel)} has items that are none: {error!r}.") from error
+            await asyncio.to_thread(self._items.add, row.artifact_id, items)
+        return row

@@ -13,8 +13,10 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
-from typing import Literal, Self
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal, Self
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
@@ -25,9 +27,22 @@ from ocrlty_pipeline.artifacts.objects import ObjectLocation, open_objects
 from ocrlty_pipeline.errors import ArtifactConflictError, ArtifactNotFoundError
 from ocrlty_pipeline.settings import Settings
 
+if TYPE_CHECKING:  # obstore has this name for type checkers only
+    from obstore import GetResult
+
 # A bucket answers at most this many keys a page.
 LIST_CHUNK = 1000
 CHECK_TIMEOUT_S = 10
+
+
+@dataclass(frozen=True, slots=True)
+class OpenArtifact:
+    """An artifact while it is read: its size in bytes is known before its chunks come, which can be read once."""
+
+    rel: str
+    size: int
+    modified: datetime
+    chunks: AsyncIterator[bytes]
 
 
 class ArtifactStore:
@@ -89,6 +104,22 @@ class ArtifactStore:
             result = await obstore.get_async(self._objects, rel)
             return bytes(await result.bytes_async())
 
+    async def open(self, rel: str) -> OpenArtifact:
+        """An artifact to be read in chunks.
+
+        Raises:
+            ArtifactNotFoundError: there is no such artifact.
+        """
+        check_key(rel)
+        with self._explained(rel):
+            result = await obstore.get_async(self._objects, rel)
+        return OpenArtifact(rel, result.meta["size"], result.meta["last_modified"], self._chunks(rel, result))
+
+    async def _chunks(self, rel: str, result: GetResult) -> AsyncIterator[bytes]:
+        with self._explained(rel):
+            async for chunk in result.stream():
+                yield bytes(chunk)
+
     async def get_or_none(self, rel: str) -> bytes | None:
         try:
             return await self.get(rel)
@@ -131,6 +162,10 @@ class ArtifactStore:
             version += 1
         return version
 
+    async def create_version(self, prefix: str, version: int, data: bytes) -> bool:
+        """Write just this version below `prefix`; False when somebody else has written it."""
+        return await self._create(check_key(version_key(prefix, version)), data)
+
     async def put_input(self, owner: str, data: bytes, extension: str, sha256: str) -> str:
         """Keep an input's bytes under their hash, unless they are there, and return their key.
 
@@ -144,6 +179,12 @@ class ArtifactStore:
         if not await self.exists(rel):
             await self._create(rel, data)
         return rel
+
+    async def delete(self, rel: str) -> None:
+        """Remove what was never meant to stay, such as an upload's files; what is not there is no error."""
+        check_key(rel)
+        with suppress(ArtifactNotFoundError), self._explained(rel):
+            await obstore.delete_async(self._objects, rel)
 
     async def check(self) -> None:
         """Find out whether artifacts can be kept here: a file written to the folder, or the bucket's top listed.

@@ -10,14 +10,18 @@ from dataclasses import dataclass, field, replace
 from ocrlty_pipeline.artifacts.keys import check_id
 from ocrlty_pipeline.attempts import AttemptPolicy
 from ocrlty_pipeline.backends.factory import create_backend, create_page_source
+from ocrlty_pipeline.batches.inputs import BatchInputs, inputs_of_run, inputs_of_set
 from ocrlty_pipeline.batches.journal import BatchIdentity, Claim
 from ocrlty_pipeline.batches.progress import ProgressSink, Stop
 from ocrlty_pipeline.batches.runner import BatchJob, BatchOutcome, BatchRunner
 from ocrlty_pipeline.errors import InputError
 from ocrlty_pipeline.extraction import ExtractionContext
+from ocrlty_pipeline.overrides import NONE as NO_OVERRIDES
+from ocrlty_pipeline.overrides import Overrides
 from ocrlty_pipeline.records import Auth
 from ocrlty_pipeline.services import Services
 from ocrlty_pipeline.settings import Settings
+from ocrlty_pipeline.uploads import remove_inputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +29,16 @@ class BatchRequest:
     """What somebody asks for.
 
     Attributes:
+        image_set_version: None for the latest.
         backend: None for the settings' own.
         concurrency: calls in flight.
         limit: only the first so many images; None for all.
         run_id: a name for the run; None lets it derive from the Dagster run, and continue an unfinished one.
         resume: False starts afresh even where an unfinished run of the same work exists.
+        source_run_id: the run whose inputs are taken, whatever the set has become since; None unless it is a rerun.
+        only_failed: of a rerun, only the images for which the source run has no result.
+        reuse_results: take over answers to the same questions; None does so in a rerun.
+        overrides: what the batch changes about task and model.
     """
 
     image_set: str
@@ -41,6 +50,15 @@ class BatchRequest:
     run_id: str | None = None
     resume: bool = True
     auth: Auth = field(default_factory=Auth)
+    image_set_version: int | None = None
+    source_run_id: str | None = None
+    only_failed: bool = False
+    reuse_results: bool | None = None
+    overrides: Overrides = NO_OVERRIDES
+
+    @property
+    def reuses(self) -> bool:
+        return self.source_run_id is not None if self.reuse_results is None else self.reuse_results
 
 
 class OpenBatch:
@@ -55,6 +73,10 @@ class OpenBatch:
         """Extract what is not extracted yet; the outcome is stored by `finish_batch`."""
         return asyncio.run(self._run(sink))
 
+    def release_inputs(self) -> None:
+        """Remove inputs that nobody asked to keep; call it once the batch has ended for good, never before."""
+        asyncio.run(remove_inputs(self._services.store, self._job.inputs.image_set))
+
     async def _run(self, sink: ProgressSink) -> BatchOutcome:
         services = self._services
         runner = BatchRunner(self._job, services.store, services.index)
@@ -67,8 +89,9 @@ class OpenBatch:
 class StoredBatch:
     """A named batch that ended well already: asked for again, it is answered by its artifact."""
 
-    def __init__(self, services: Services, run_id: str) -> None:
+    def __init__(self, services: Services, run_id: str, inputs: BatchInputs) -> None:
         self._services = services
+        self._inputs = inputs
         self._row = services.runs.find(run_id)
         self.claim = Claim(run_id, run_id, self._row.day)
 
@@ -77,21 +100,26 @@ class StoredBatch:
         latencies = [item.timings_ms.total for item in batch.items]
         return BatchOutcome(batch, self.claim.day, [], latencies, stored=True)
 
+    def release_inputs(self) -> None:
+        """As `OpenBatch.release_inputs`: they may have been sent again."""
+        asyncio.run(remove_inputs(self._services.store, self._inputs.image_set))
+
 
 @contextmanager
 def open_batch(services: Services, request: BatchRequest) -> Iterator[OpenBatch | StoredBatch]:
     """Claim the batch that `request` asks for, as long as the context is open.
 
     Raises:
-        InputError: unknown task or image set, bad run id, concurrency beyond its bound.
+        InputError: unknown task or image set, bad run id, concurrency beyond its bound, inputs that were not kept.
+        ArtifactNotFoundError: there is no source run of that id.
         ArtifactConflictError: the run id stands for other work, or is being executed elsewhere.
     """
     _check(request, services.settings)
-    image_set = asyncio.run(services.image_sets.load(request.image_set))
+    inputs = asyncio.run(_inputs(services, request))
     context = _context(services, request)
-    identity = BatchIdentity.of(image_set.name, image_set.version, request.limit, context)
+    identity = BatchIdentity.of(inputs.image_set, inputs.items, context)
     if request.run_id is not None and services.journal.finished(request.run_id, identity):
-        yield StoredBatch(services, request.run_id)
+        yield StoredBatch(services, request.run_id, inputs)
         return
     with services.journal.claim(
         identity,
@@ -101,14 +129,14 @@ def open_batch(services: Services, request: BatchRequest) -> Iterator[OpenBatch 
         resume=request.resume and request.run_id is None,
     ) as claim:
         context = replace(context, run_id=claim.run_id)
-        yield OpenBatch(services, BatchJob(claim, image_set, context, request.concurrency, request.limit))
+        yield OpenBatch(services, BatchJob(claim, inputs, context, request.concurrency, request.reuses))
 
 
 def finish_batch(services: Services, outcome: BatchOutcome) -> str:
     """Store the batch artifact, then close the journal; returns the artifact's key."""
     if not outcome.stored:
         facts = outcome.header.model_dump(mode="json")
-        asyncio.run(services.runs.save(outcome.rel, outcome.to_bytes(), facts))
+        asyncio.run(services.runs.save_batch(outcome.rel, outcome.to_bytes(), facts, outcome.items))
         services.journal.close(outcome.header.run_id, outcome.header.status)
     return outcome.rel
 
@@ -121,15 +149,21 @@ def _check(request: BatchRequest, settings: Settings) -> None:
         check_id("run_id", request.run_id)
 
 
+async def _inputs(services: Services, request: BatchRequest) -> BatchInputs:
+    if request.source_run_id is None:
+        return await inputs_of_set(services, request.image_set, request.image_set_version, request.limit)
+    return await inputs_of_run(services, request.source_run_id, only_failed=request.only_failed, limit=request.limit)
+
+
 def run_id_of(dagster_run_id: str) -> str:
     """Run id of a batch that nobody named."""
     return f"run-{dagster_run_id.replace('-', '')[:16]}"
 
 
 def _context(services: Services, request: BatchRequest) -> ExtractionContext:
-    settings = services.settings
+    settings = request.overrides.of_settings(services.settings)
     return ExtractionContext(
-        task=services.tasks[request.task_id],
+        task=request.overrides.of_task(services.tasks[request.task_id]),
         backend=create_backend(settings, request.backend),
         policy=AttemptPolicy.from_settings(settings),
         limits=services.image_limits,

@@ -12,9 +12,9 @@ time-out, no heartbeat, no look at process ids of other machines.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Literal
 
@@ -27,6 +27,7 @@ from ocrlty_pipeline.db.locks import AdvisoryLock
 from ocrlty_pipeline.db.models import BatchRunRow
 from ocrlty_pipeline.errors import ArtifactConflictError
 from ocrlty_pipeline.extraction import ExtractionContext
+from ocrlty_pipeline.image_sets import ImageSet, ImageSetItem, content_sha256
 from ocrlty_pipeline.records import BatchStatus
 
 State = Literal["running", "finished", "failed", "canceled"]
@@ -35,18 +36,23 @@ STATE_OF: dict[BatchStatus, State] = {"succeeded": "finished", "failed": "failed
 
 @dataclass(frozen=True, slots=True)
 class BatchIdentity:
-    """What makes two batches the same work: equal identities give equal answers from a deterministic backend."""
+    """What makes two batches the same work: equal identities give equal answers from a deterministic backend.
+
+    Attributes:
+        image_set_version: not part of it: the same images may come again in another version.
+        fingerprint: of the images taken, everything that determines answers, and whose they are.
+    """
 
     image_set: str
-    image_set_version: int
+    image_set_version: int = field(compare=False)
     task_id: str
     fingerprint: str
 
     @classmethod
-    def of(cls, image_set: str, version: int, limit: int | None, context: ExtractionContext) -> BatchIdentity:
+    def of(cls, image_set: ImageSet, inputs: Sequence[ImageSetItem], context: ExtractionContext) -> BatchIdentity:
         parameters = [
-            version,
-            limit,
+            content_sha256(inputs),
+            context.auth.key_id,
             context.backend.name,
             context.backend.model_id,
             context.task.prompt_sha256,
@@ -55,7 +61,7 @@ class BatchIdentity:
             context.policy.max_tokens,
         ]
         fingerprint = hashlib.sha256(orjson.dumps(parameters)).hexdigest()
-        return cls(image_set, version, context.task.task_id, fingerprint)
+        return cls(image_set.name, image_set.version, context.task.task_id, fingerprint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +102,11 @@ class BatchJournal:
                 f"run_id {run_id!r} is in use by a batch with other inputs or parameters; choose another."
             )
         return row.state == "finished"
+
+    def ended(self, run_id: str) -> bool:
+        """Whether the run's artifact is written, whatever became of it."""
+        row = self._row(run_id)
+        return row is not None and row.state != "running"
 
     @contextmanager
     def claim(

@@ -17,11 +17,13 @@ from datetime import date
 from ocrlty_pipeline.artifacts.index import ArtifactIndex, IndexRow, extract_row
 from ocrlty_pipeline.artifacts.keys import batch_key, extract_key
 from ocrlty_pipeline.artifacts.store import ArtifactStore
+from ocrlty_pipeline.batches.inputs import BatchInputs
 from ocrlty_pipeline.batches.journal import Claim
 from ocrlty_pipeline.batches.progress import Progress, ProgressSink, Stop, report
+from ocrlty_pipeline.batches.reuse import Reuse
 from ocrlty_pipeline.errors import ArtifactNotFoundError, BackendMisconfiguredError, ImageError, OcrltyError
 from ocrlty_pipeline.extraction import ExtractInput, ExtractionContext, extract_image
-from ocrlty_pipeline.image_sets import ImageSet, ImageSetItem
+from ocrlty_pipeline.image_sets import ImageSetItem
 from ocrlty_pipeline.records import BatchHeader, BatchItem, BatchStatus, CheckCount, ExtractRecord, batch_bytes, utc_now
 
 INDEX_ROWS_AT_ONCE = 500
@@ -33,18 +35,17 @@ GIVE_UP_AFTER = 20
 
 @dataclass(frozen=True, slots=True)
 class BatchJob:
-    """One execution: what to extract, as which run, with how many calls in flight."""
+    """One execution: what to extract, as which run, with how many calls in flight.
+
+    Attributes:
+        reuse_results: take over what an earlier record of the same owner answers already.
+    """
 
     claim: Claim
-    image_set: ImageSet
+    inputs: BatchInputs
     context: ExtractionContext
     concurrency: int
-    limit: int | None = None
-    source_run_id: str | None = None
-
-    @property
-    def inputs(self) -> list[ImageSetItem]:
-        return self.image_set.items[: self.limit]
+    reuse_results: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,8 @@ class BatchRunner:
         self._job = job
         self._store = store
         self._index = index
-        self._inputs = job.inputs
+        self._inputs = job.inputs.items
+        self._reuse = Reuse(store, index, job.context)
         self._items: list[bytes | None] = [None] * len(self._inputs)
         self._rows: list[IndexRow] = []
         self._tally = _Tally()
@@ -113,6 +115,8 @@ class BatchRunner:
         created_at, started = utc_now(), time.perf_counter()
         reporter = asyncio.create_task(report(self._progress, sink, stop, progress_every_s))
         try:
+            if self._job.reuse_results:
+                await self._reuse.look_up(self._inputs)
             await self._work_until(stop)
         finally:
             reporter.cancel()
@@ -156,17 +160,20 @@ class BatchRunner:
             self._consider_giving_up(record, stop)
 
     async def _extract(self, item: ImageSetItem) -> tuple[ExtractRecord, bool]:
-        """The item's record, and whether an earlier execution made it."""
+        """The item's record, and whether it was there before or took over its answer: no model was asked."""
         attempt = 1
         if self._job.claim.resumed_from is not None:
             while (record := await self._existing(item.file, attempt)) is not None:
                 if record.error is None or not record.error.retryable:
                     return record, True
                 attempt += 1
-        given = ExtractInput(self._request_id(item.file, attempt), await self._read(item), self._describe(item))
-        record = await extract_image(given, self._job.context)
-        await self._store.put(self._rel(record.request_id), record.to_bytes())
-        return record, False
+        request_id, described = self._request_id(item.file, attempt), self._describe(item)
+        record = await self._reuse.take(item, request_id, described)
+        if record is None:
+            given = ExtractInput(request_id, await self._read(item), described)
+            record = await extract_image(given, self._job.context)
+        await self._store.put(self._rel(request_id), record.to_bytes())
+        return record, record.reused_from is not None
 
     async def _existing(self, file: str, attempt: int) -> ExtractRecord | None:
         data = await self._store.get_or_none(self._rel(self._request_id(file, attempt)))
@@ -225,10 +232,11 @@ class BatchRunner:
         return extract_key(self._job.claim.day, request_id)
 
     def _describe(self, item: ImageSetItem) -> dict[str, object]:
-        image_set = self._job.image_set
+        image_set = self._job.inputs.image_set
         return {
             "file": item.file,
-            "image_ref": item.input_ref,
+            # A reference to what will not be there is none.
+            "image_ref": item.input_ref if image_set.kept else None,
             "image_sha256": item.sha256,
             "mime_type": item.mime_type,
             "image_set": image_set.name,
@@ -252,6 +260,7 @@ class BatchRunner:
 
     def _header(self, created_at: str, total_ms: float, stop: Stop) -> BatchHeader:
         job, tally, context = self._job, self._tally, self._job.context
+        inputs, image_set = job.inputs, job.inputs.image_set
         status, reason = self._status(stop)
         return BatchHeader(
             run_id=job.claim.run_id,
@@ -260,10 +269,10 @@ class BatchRunner:
             task_id=context.task.task_id,
             status=status,
             status_reason=reason,
-            image_set=job.image_set.name,
-            image_set_version=job.image_set.version,
-            images_dir=job.image_set.images_dir,
-            glob=job.image_set.glob,
+            image_set=image_set.name,
+            image_set_version=image_set.version,
+            images_dir=image_set.images_dir,
+            glob=image_set.glob,
             concurrency=self._concurrency,
             item_count=len(self._inputs),
             ok_count=tally.ok,
@@ -276,7 +285,8 @@ class BatchRunner:
             timings_ms={"total": total_ms},
             auth=context.auth,
             dagster_run_id=context.dagster_run_id,
-            source_run_id=job.source_run_id,
+            source_run_id=inputs.source.run_id if inputs.source else None,
+            only_failed=inputs.only_failed,
             resumed_from=job.claim.resumed_from,
             backend=context.backend.name,
             model_id=context.backend.model_id,

@@ -74,7 +74,7 @@ def import_(  # noqa: PLR0913, PLR0917 -- one parameter an option
 def reindex() -> None:
     """Rebuild the index from the stored artifacts, which are the source of truth."""
     with running_stack(load_settings()) as settings, open_services(settings) as services:
-        report = asyncio.run(rebuild_index(services.store, services.index))
+        report = asyncio.run(rebuild_index(services.store, services.engine))
     say(f"{report.seen} artifacts read, {report.added} index rows added.")
     for rel in report.unreadable:
         say(f"  unreadable: {rel}")

@@ -11,7 +11,7 @@ import typer
 from ocrlty_pipeline.cli.following import RunFailedError, follow
 from ocrlty_pipeline.cli.output import print_json, print_run
 from ocrlty_pipeline.orchestration import run_tags
-from ocrlty_pipeline.orchestration.jobs import BATCH_EXTRACT, EVALUATE
+from ocrlty_pipeline.orchestration.jobs import BATCH_EXTRACT
 from ocrlty_pipeline.orchestration.launch import RunRequest, register_image_set, single_worker
 from ocrlty_pipeline.orchestration.partitions import batch_partition_key
 from ocrlty_pipeline.orchestration.stack import dagster_instance, running_stack
@@ -44,7 +44,7 @@ def run(  # noqa: PLR0913 -- one parameter an option
         register_image_set(instance, name)
         with single_worker(instance, settings) as pool:
             launcher = _Launcher(instance, pool, services, name, task)
-            failure = launcher.extract_and_evaluate({key: value for key, value in config.items() if value is not None})
+            failure = launcher.extract({key: value for key, value in config.items() if value is not None})
         document = launcher.document()
         location = services.store.location
     if document is not None:
@@ -60,7 +60,7 @@ def _check(services: Services, name: str, task: str) -> None:
 
 
 class _Launcher:
-    """The Dagster runs of one `ocrlty run`."""
+    """The Dagster run of one `ocrlty run`."""
 
     def __init__(self, instance: dg.DagsterInstance, pool: WarmPool, services: Services, name: str, task: str) -> None:
         self._instance = instance
@@ -70,23 +70,19 @@ class _Launcher:
         self._task = task
         self._run_id: str | None = None
 
-    def extract_and_evaluate(self, config: dict[str, Any]) -> RunFailedError | None:
-        """Batch and, where there is ground truth, evaluation; answers why it came no further."""
+    def extract(self, config: dict[str, Any]) -> RunFailedError | None:
+        """Extract, and score where there is ground truth; answers why it came no further."""
+        key = batch_partition_key(self._name, self._task)
+        request = RunRequest(BATCH_EXTRACT, key, {"extractions": config})
+        failure = None
         try:
-            batch = self._follow(BATCH_EXTRACT, {"extractions": config}, f"Extracting {self._name}")
-            self._run_id = batch.tags.get(run_tags.RUN_ID)
-            if asyncio.run(self._services.image_sets.load_ground_truth(self._name)) is not None:
-                self._follow(EVALUATE, {"evaluation": {"run_id": self._run_id}}, f"Evaluating {self._name}")
+            run = follow(self._instance, self._pool, request, title=f"Extracting {self._name}")
         except RunFailedError as error:
-            self._run_id = self._run_id or error.run.tags.get(run_tags.RUN_ID)
-            return error
-        return None
+            run, failure = error.run, error
+        self._run_id = run.tags.get(run_tags.RUN_ID)
+        return failure
 
     def document(self) -> dict[str, Any] | None:
         """The batch run as far as it came; None when it did not begin."""
         row = self._services.index.find("batch", self._run_id) if self._run_id else None
         return None if row is None else asyncio.run(self._services.runs.document(row))
-
-    def _follow(self, job: str, ops: dict[str, Any], title: str) -> dg.DagsterRun:
-        request = RunRequest(job, batch_partition_key(self._name, self._task), ops)
-        return follow(self._instance, self._pool, request, title=title)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
 from sqlalchemy import Connection, Engine, func, select
+
+from ocrlty_pipeline.errors import StorageUnavailableError
 
 
 def lock_key(name: str) -> int:
@@ -59,7 +62,13 @@ class AdvisoryLock:
         return True
 
     def release(self) -> None:
-        """Give the lock back, by ending its connection; nothing happens when it is not held."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        """Give the lock back and end its connection; nothing happens when it is not held."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        try:
+            # The end of the connection frees it as well, but only once the server has noticed.
+            with suppress(StorageUnavailableError):
+                connection.execute(select(func.pg_advisory_unlock(self._key)))
+        finally:
+            connection.close()

@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import CheckConstraint, DateTime, Index, MetaData, Text
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 SCHEMA = "ocrlty"
@@ -55,6 +55,8 @@ class ArtifactRow(Base):
     item_count: Mapped[int | None]
     ok_count: Mapped[int | None]
     error_count: Mapped[int | None]
+    reuse_key: Mapped[str | None]
+    summary: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
 
     # Each list is one backward scan of one index: equality columns first, then the cursor's two.
     __table_args__ = (
@@ -70,7 +72,56 @@ class ArtifactRow(Base):
             "artifact_id",
             postgresql_where="kind = 'batch'",
         ),
+        Index(
+            "artifacts_own_batches_idx",
+            "owner_key_id",
+            "task_id",
+            "created_at",
+            "artifact_id",
+            postgresql_where="kind = 'batch'",
+        ),
+        Index("artifacts_extracts_idx", "run_id", postgresql_where="kind = 'extract'"),
         Index("artifacts_evals_idx", "run_id", "created_at", "artifact_id", postgresql_where="kind = 'eval'"),
+        Index("artifacts_reuse_idx", "reuse_key", "owner_key_id", postgresql_where="reuse_key IS NOT NULL"),
+    )
+
+
+class RunItemRow(Base):
+    """One item of a batch run: which extract it is, whoever made that. Rebuilt from the batch artifact.
+
+    An extract's own row names the run that made it; later runs that continue or reuse that one have it as well.
+    """
+
+    __tablename__ = "run_items"
+
+    run_id: Mapped[str] = mapped_column(primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    file: Mapped[str]
+    request_id: Mapped[str] = mapped_column(index=True)
+    rel_ref: Mapped[str]
+    ok: Mapped[bool]
+
+    __table_args__ = (Index(None, "run_id", "ok", "position"),)
+
+
+class GroundTruthRow(Base):
+    """The latest version of an image set's ground truth, or of its draft. Rebuilt from storage."""
+
+    __tablename__ = "ground_truths"
+
+    draft: Mapped[bool] = mapped_column(primary_key=True)
+    image_set: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[int]
+    created_at: Mapped[datetime]
+    owner_key_id: Mapped[str | None]
+    source: Mapped[str]
+    image_key: Mapped[str]
+    entry_count: Mapped[int]
+    deleted: Mapped[bool]
+
+    __table_args__ = (
+        Index("ground_truths_list_idx", "draft", "image_set", postgresql_where="NOT deleted"),
+        Index("ground_truths_own_list_idx", "draft", "owner_key_id", "image_set", postgresql_where="NOT deleted"),
     )
 
 

@@ -12,6 +12,7 @@ from ocrlty_pipeline.orchestration.ops import extract_images
 EXTRACT = "extract"
 INGEST = "ingest"
 BATCH_EXTRACT = "batch_extract"
+BATCH_RERUN = "batch_rerun"
 EVALUATE = "evaluate"
 
 
@@ -27,6 +28,7 @@ def extract_job() -> None:
 def build_jobs() -> list[dg.UnresolvedAssetJobDefinition | dg.JobDefinition]:
     """Single images; the jobs over image sets, and over image sets × tasks."""
     in_process = dg.in_process_executor
+    batch = dg.AssetSelection.assets("extractions", "evaluation")
     return [
         extract_job,
         dg.define_asset_job(
@@ -37,8 +39,16 @@ def build_jobs() -> list[dg.UnresolvedAssetJobDefinition | dg.JobDefinition]:
         ),
         dg.define_asset_job(
             BATCH_EXTRACT,
-            dg.AssetSelection.assets("extractions"),
-            description="Extract one image set through one task; continues an unfinished run of the same work.",
+            batch,
+            description="Extract one image set through one task, and score the run where there is ground truth; "
+            "continues an unfinished run of the same work.",
+            executor_def=in_process,
+        ),
+        dg.define_asset_job(
+            BATCH_RERUN,
+            batch,
+            description="Extract the images of an earlier run (source_run_id) again, through another task, prompt or "
+            "model, or only those that failed; what has not changed is not asked again.",
             executor_def=in_process,
         ),
         dg.define_asset_job(

@@ -17,6 +17,7 @@ import dagster as dg
 import orjson
 from dagster_shared.error import SerializableErrorInfo
 
+from ocrlty_pipeline.errors import WorkerDiedError
 from ocrlty_pipeline.orchestration import run_tags
 from ocrlty_pipeline.orchestration.code_location import REPOSITORY_TAG, job_code_origin, resolved_job
 from ocrlty_pipeline.orchestration.partitions import IMAGE_SET
@@ -94,15 +95,33 @@ def single_worker(instance: dg.DagsterInstance, settings: Settings) -> Iterator[
 
 def start_run(instance: dg.DagsterInstance, request: RunRequest, pool: WarmPool) -> LaunchedRun:
     """Create a run and have a pool execute it."""
-    job = resolved_job(request.job)
+    run_id = create_run(instance, request)
+    pool.submit(run_id)
+    return LaunchedRun(instance, run_id, pool)
+
+
+def create_run(instance: dg.DagsterInstance, request: RunRequest, tags: Mapping[str, str] | None = None) -> str:
+    """Create a run that nobody executes yet; returns its id.
+
+    Args:
+        instance: where it is recorded.
+        request: what it executes.
+        tags: further tags of the run.
+    """
     run = instance.create_run_for_job(
-        job_def=job,
+        job_def=resolved_job(request.job),
         run_config=request.run_config,
-        tags=_tags(job, request),
+        tags={**run_tags_of(request), **(tags or {})},
         job_code_origin=job_code_origin(request.job),
     )
-    pool.submit(run.run_id)
-    return LaunchedRun(instance, run.run_id, pool)
+    return run.run_id
+
+
+def run_tags_of(request: RunRequest) -> dict[str, str]:
+    """The tags without which Dagster would know neither the run's partition nor its job."""
+    partitions = resolved_job(request.job).partitions_def
+    assert partitions is not None  # noqa: S101 -- every job that is requested so is partitioned
+    return {**partitions.get_tags_for_partition_key(request.partition_key), **REPOSITORY_TAG}
 
 
 def register_image_set(instance: dg.DagsterInstance, name: str) -> None:
@@ -110,17 +129,33 @@ def register_image_set(instance: dg.DagsterInstance, name: str) -> None:
     instance.add_dynamic_partitions(IMAGE_SET, [name])
 
 
+@dataclass(frozen=True, slots=True)
+class RunFailure:
+    """Why a run failed; `code` is our error's, None where it was none of ours."""
+
+    message: str
+    code: str | None = None
+
+
 def failure_message(instance: dg.DagsterInstance, run: dg.DagsterRun) -> str:
+    """Why a run failed, in words."""
+    return run_failure(instance, run).message
+
+
+def run_failure(instance: dg.DagsterInstance, run: dg.DagsterRun) -> RunFailure:
     """Why a run failed, in the words of its first failed step, or of the run itself."""
     for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE):
         failure = entry.get_dagster_event().step_failure_data
-        if failure.user_failure_data and failure.user_failure_data.description:
-            return str(failure.user_failure_data.description)
+        told = failure.user_failure_data
+        if told and told.description:
+            code = told.metadata.get("code")
+            return RunFailure(str(told.description), str(code.value) if code else None)
         if failure.error:
-            return _root_cause(failure.error)
+            return RunFailure(_root_cause(failure.error))
     for entry in instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE):
-        return entry.get_dagster_event().message or "The run failed."
-    return f"The run ended as {run.status.value}."
+        # No step of it failed, so what executed it did.
+        return RunFailure(entry.get_dagster_event().message or "The run failed.", WorkerDiedError.code)
+    return RunFailure(f"The run ended as {run.status.value}.")
 
 
 def _root_cause(error: SerializableErrorInfo) -> str:
@@ -128,8 +163,3 @@ def _root_cause(error: SerializableErrorInfo) -> str:
     while error.cause is not None:
         error = error.cause
     return error.message.strip()
-
-
-def _tags(job: dg.JobDefinition, request: RunRequest) -> dict[str, str]:
-    assert job.partitions_def is not None  # noqa: S101 -- every job of ours is partitioned
-    return {**job.partitions_def.get_tags_for_partition_key(request.partition_key), **REPOSITORY_TAG}

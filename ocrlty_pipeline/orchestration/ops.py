@@ -10,12 +10,15 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 
 import dagster as dg
+import orjson
 from pydantic import Field
 
 from ocrlty_pipeline.errors import OcrltyError
 from ocrlty_pipeline.extracts import ExtractRequest, Extracts, StoredExtract
 from ocrlty_pipeline.orchestration import run_tags
 from ocrlty_pipeline.orchestration.resources import process_services
+from ocrlty_pipeline.overrides import Overrides
+from ocrlty_pipeline.records import Auth, RecordedError
 
 EXTRACTS = dg.AssetKey("extracts")
 GROUP = "extraction"
@@ -39,6 +42,14 @@ class RequestConfig(dg.Config):
     image_ref: str | None = Field(default=None, description="Key of the image in the artifact store, inputs/...")
     request_id: str | None = Field(default=None, description="Id of the record; null derives one from the run.")
     backend: str | None = Field(default=None, description="mock, vllm or ocr; null takes INFERENCE_BACKEND.")
+    overrides: str = Field(
+        default="{}", description="JSON object with some of prompt, schema, temperature, max_tokens and model."
+    )
+    key_id: str = Field(default=Auth().key_id, description="Whose extract it is, as its artifact says.")
+    role: str = Field(default=Auth().role, description="Role of that key.")
+    scopes: list[str] = Field(default=[], description="Scopes of that key.")
+    described: str = Field(default="{}", description="JSON object of further facts for the record's `input`.")
+    request: str | None = Field(default=None, description="What the API was asked, as it shows it again.")
 
 
 class ExtractConfig(dg.Config):
@@ -55,9 +66,10 @@ def extract_images(context: dg.OpExecutionContext, config: ExtractConfig) -> Non
         failure = _record(context, request, outcome)
         if failure is not None:
             failures.append(failure)
-            context.log.error("Request %s: %s", request.request_id, failure)
+            context.log.error("Request %s: %s", request.request_id, failure.message)
     if failures and len(failures) == len(requests):
-        raise dg.Failure(failures[0], metadata={"failed_requests": len(failures)}, allow_retries=False)
+        metadata: dict[str, int | str] = {"failed_requests": len(failures), "code": failures[0].code}
+        raise dg.Failure(failures[0].message, metadata=metadata, allow_retries=False)
 
 
 def derived_request_id(dagster_run_id: str, number: int) -> str:
@@ -72,6 +84,9 @@ def _request(context: dg.OpExecutionContext, number: int, config: RequestConfig)
         task_id=config.task_id,
         image_ref=config.image_ref,
         backend=config.backend,
+        auth=Auth(key_id=config.key_id, role=config.role, scopes=config.scopes),
+        described=orjson.loads(config.described),
+        overrides=Overrides.from_json(config.overrides),
     )
 
 
@@ -104,10 +119,10 @@ async def _extract_all(requests: list[ExtractRequest], dagster_run_id: str) -> d
     return {request.request_id: outcome for request, outcome in zip(requests, outcomes, strict=True)}
 
 
-def _record(context: dg.OpExecutionContext, request: ExtractRequest, outcome: Outcome) -> str | None:
+def _record(context: dg.OpExecutionContext, request: ExtractRequest, outcome: Outcome) -> RecordedError | None:
     """Log the materialization; answers why there is no result, if there is none."""
     if isinstance(outcome, OcrltyError):
-        return outcome.message
+        return RecordedError.of(outcome)
     record = outcome.record
     context.log_event(
         dg.AssetMaterialization(
@@ -125,7 +140,7 @@ def _record(context: dg.OpExecutionContext, request: ExtractRequest, outcome: Ou
             },
         )
     )
-    return record.error.message if record.error else None
+    return record.error
 
 
 def request_tags(requests: list[ExtractRequest]) -> dict[str, str]:

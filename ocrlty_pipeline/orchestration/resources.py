@@ -3,6 +3,7 @@
 The objects live as long as the process: a warm worker keeps its connections and its tasks from run to run.
 """
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack
 from functools import cache
 from typing import TypeVar
@@ -34,6 +35,10 @@ class OcrltyResource(dg.ConfigurableResource[Services]):
     def held_open(self, context: AbstractContextManager[T]) -> T:
         """Enter a context that is left when the run ends, after its outputs are stored."""
         return self._held.enter_context(context)
+
+    def at_end(self, callback: Callable[[], None]) -> None:
+        """Call something when the run ends, after its outputs are stored."""
+        self._held.callback(callback)
 
     def teardown_after_execution(self, context: dg.InitResourceContext) -> None:  # noqa: ARG002 -- Dagster's signature
         self._held.close()

@@ -7,3 +7,10 @@ PROGRESS = "ocrlty/progress"
 REQUEST_ID = "ocrlty/request_id"
 KEY_ID = "ocrlty/key_id"
 WORKER = "ocrlty/worker"
+# What a client asked for, as the API knows it again: under which id, and a digest of the content.
+SUBMISSION = "ocrlty/submission"
+CONTENT = "ocrlty/content"
+# What the API submitted as a job, of which kind; by whose key's role; and that its client asked it to end.
+JOB = "ocrlty/job"
+ROLE = "ocrlty/role"
+CANCEL = "ocrlty/cancel_requested"

@@ -1,8 +1,14 @@
 """One running service for a test session, and its clients: each a key of its own."""
 
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
 import pytest
 
+from ocrlty_pipeline.services import open_services
+from ocrlty_pipeline.settings import Settings
 from tests.support.openai_server import openai_server
+from tests.support.receipts import tiny_image
 from tests.support.requests import new_id as made_id
 from tests.support.service import running_service
 
@@ -22,14 +28,39 @@ def model(model_server):
 
 
 @pytest.fixture(scope="session")
-def service(postgres_url, tmp_path_factory, model_server):
-    """All of it: DEBUG_MODE=1, backend `vllm` with `model` behind it."""
+def image_server():
+    """The address of a server that gives one image at `/image`, and redirects from `/away` to another private one."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            image = tiny_image(1) if self.path.startswith("/image") else b"no image"
+            self.send_response(302 if self.path == "/away" else 200)
+            self.send_header("Location", "http://127.0.0.1:80/")
+            self.send_header("Content-Length", str(len(image)))
+            self.end_headers()
+            self.wfile.write(image)
+
+        def log_message(self, *_):
+            """Nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="session")
+def service(postgres_url, tmp_path_factory, model_server, image_server):
+    """All of it: DEBUG_MODE=1, backend `vllm` with `model` behind it; it may fetch from `image_server`."""
     variables = {
         "DEBUG_MODE": "1",
         "INFERENCE_BACKEND": "vllm",
         "VLLM_BASE_URL": model_server.base_url,
         "VLLM_MODEL": "test-model",
         "VLLM_RETRY_BASE_S": "0.01",
+        "OUTBOUND_ALLOW_PRIVATE": image_server.removeprefix("http://"),
     }
     with running_service(postgres_url, tmp_path_factory.mktemp("service"), **variables) as service:
         yield service
@@ -66,3 +97,11 @@ def nobody(service):
 @pytest.fixture
 def new_id():
     return made_id
+
+
+@pytest.fixture(scope="session")
+def stored(service):
+    """The running service's own store and index, for tests that need runs without making them."""
+    settings = Settings(_env_file=None, ocrlty_home=service.home, database_url=service.database_url)
+    with open_services(settings) as services:
+        yield services

@@ -1,5 +1,9 @@
 """Health, who asks, which tasks there are."""
 
+import asyncio
+
+from ocrlty_api.readiness import _ask_model, _part
+from ocrlty_pipeline.settings import Settings
 from tests.support.requests import error_of, succeeded
 
 
@@ -16,8 +20,16 @@ def test_health_needs_no_key_and_tells_readiness_beside_liveness(nobody):
         "database": "ok",
         "storage": "ok",
         "dagster": "ok",
+        "model": "ok",
     }
     assert succeeded(nobody.get("/v1/health/ready"))["ready"]
+
+
+def test_a_model_that_is_away_is_told_beside_the_rest():
+    settings = Settings(inference_backend="vllm", vllm_base_url="http://127.0.0.1:1/v1")
+    part = asyncio.run(_part("model", _ask_model(settings)))
+    assert part.status == "error"
+    assert "127.0.0.1" not in part.message
 
 
 def test_a_key_learns_who_it_is(alice, root):

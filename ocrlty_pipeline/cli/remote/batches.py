@@ -39,7 +39,7 @@ def batch(  # noqa: PLR0913 -- one parameter an option
     if gt is not None:
         if not gt.is_file():
             raise InputError(f"{gt} is no file.")
-        files.append(("gt_file", gt.name, gt))
+        files.append(("gt", gt.name, gt))
     with remote_service(settings) as service:
         with ProgressDisplay(f"Sending {len(found.names)} images") as display:
             upload = Upload(

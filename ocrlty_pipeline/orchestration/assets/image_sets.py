@@ -48,8 +48,7 @@ def image_set(
     source = FolderSource(
         Path(config.images_dir), services.settings.data_root_path, services.folder_limits, config.glob
     )
-    every_s = services.settings.jobs_progress_min_seconds
-    with as_dagster_failures(), run_progress(context, min_seconds=every_s) as progress:
+    with as_dagster_failures(), run_progress(context, services.settings) as progress:
         manifest = asyncio.run(services.image_sets.import_folder(context.partition_key, source, progress.imported))
     return dg.MaterializeResult(
         metadata={

@@ -22,7 +22,7 @@ from dagster._serdes import serialize_value
 from ocrlty_pipeline.errors import BusyError, OcrltyError, WorkerDiedError
 from ocrlty_pipeline.extracts import ExtractRequest, StoredExtract
 from ocrlty_pipeline.orchestration.warm.instances import DATABASE_ERRORS, end_run, open_instance
-from ocrlty_pipeline.orchestration.warm.lane_worker import Answer, HandOver, Recorded, Recording, serve
+from ocrlty_pipeline.orchestration.warm.lane_worker import Abandon, Answer, HandOver, Recorded, Recording, serve
 from ocrlty_pipeline.orchestration.warm.processes import WorkerProcess
 from ocrlty_pipeline.settings import Settings
 
@@ -68,7 +68,7 @@ class LaneOptions:
 @dataclass(eq=False, slots=True)
 class _Worker:
     process: WorkerProcess
-    outbox: SimpleQueue[HandOver | None] = field(default_factory=SimpleQueue)
+    outbox: SimpleQueue[HandOver | Abandon | None] = field(default_factory=SimpleQueue)
     answers: dict[int, asyncio.Future[StoredExtract]] = field(default_factory=dict)
     # Requests handed to it whose run is not complete yet, runs it has begun to record, and how many it has recorded.
     unrecorded: int = 0
@@ -120,6 +120,8 @@ class OnlineLane:
     async def extract(self, request: ExtractRequest) -> StoredExtract:
         """Extract one image; returns when the record is durable, whatever Dagster has still to write.
 
+        Cancelled, it gives its place up: what waits is forgotten, and a call under way is broken off.
+
         Raises:
             BusyError: as many requests wait as may.
             WorkerDiedError: the process ended before it answered; the same request may be made again.
@@ -136,7 +138,15 @@ class OnlineLane:
                 f"{self.in_flight} requests are being extracted and {len(self._waiting)} wait, the most that may; "
                 "try again shortly."
             )
-        return await answer
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            self._abandon(answer)
+            raise
+
+    @property
+    def waiting(self) -> int:
+        return len(self._waiting)
 
     @property
     def in_flight(self) -> int:
@@ -171,6 +181,14 @@ class OnlineLane:
             # Whoever waited for it may have gone.
             if not answer.done():
                 self._hand_over(worker, request, answer)
+
+    def _abandon(self, answer: asyncio.Future[StoredExtract]) -> None:
+        self._waiting = deque(waiting for waiting in self._waiting if waiting[1] is not answer)
+        for worker in self._workers:
+            for number, awaited in worker.answers.items():
+                if awaited is answer:
+                    # Its place is free once the worker says so.
+                    worker.outbox.put(Abandon(number))
 
     # --- workers
 

@@ -24,7 +24,7 @@ from dagster._core.instance import InstanceRef
 from dagster._core.utils import make_new_run_id
 from dagster._serdes import deserialize_value
 
-from ocrlty_pipeline.errors import OcrltyError
+from ocrlty_pipeline.errors import AbandonedError, OcrltyError
 from ocrlty_pipeline.extracts import ExtractRequest, Extracts
 from ocrlty_pipeline.orchestration import run_tags
 from ocrlty_pipeline.orchestration.code_location import REPOSITORY_TAG, job_code_origin, resolved_job
@@ -44,6 +44,13 @@ class HandOver:
 
     number: int
     request: ExtractRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """To a worker: nobody waits for this number's answer any more."""
+
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +103,7 @@ class LaneWorker:
         self._changed = threading.Condition()
         self._ending = False
         self._loop = asyncio.new_event_loop()
+        self._under_way: dict[int, asyncio.Task[None]] = {}
         self._extracts = Extracts(process_services())
         self._instance = open_instance(without_compute_logs(instance_ref))
         self._job = resolved_job(EXTRACT)
@@ -114,8 +122,11 @@ class LaneWorker:
     def _hear(self) -> None:
         with suppress(EOFError, OSError):
             while (said := self._connection.recv()) is not None:
-                shared, outcome = self._join_run(said.request)
-                asyncio.run_coroutine_threadsafe(self._extract(said, shared.run_id, outcome), self._loop)
+                if isinstance(said, Abandon):
+                    self._loop.call_soon_threadsafe(self._abandon, said.number)
+                else:
+                    shared, outcome = self._join_run(said.request)
+                    self._loop.call_soon_threadsafe(self._begin, said, shared.run_id, outcome)
         with self._changed:
             self._ending = True
             self._changed.notify()
@@ -134,12 +145,23 @@ class LaneWorker:
             self._changed.notify()
         return last, outcome
 
+    def _begin(self, handed: HandOver, run_id: str, outcome: Future[Outcome]) -> None:
+        task = self._loop.create_task(self._extract(handed, run_id, outcome))
+        self._under_way[handed.number] = task
+        task.add_done_callback(lambda _: self._under_way.pop(handed.number))
+
+    def _abandon(self, number: int) -> None:
+        if number in self._under_way:
+            self._under_way[number].cancel()
+
     async def _extract(self, handed: HandOver, run_id: str, outcome: Future[Outcome]) -> None:
         result: Outcome
         try:
             result = await self._extracts.extract(handed.request, run_id)
         except OcrltyError as error:
             result = error
+        except asyncio.CancelledError:
+            result = AbandonedError(f"Whoever asked for {handed.request.request_id} has gone before it was done.")
         except Exception as error:  # a fault of ours must not leave a client waiting
             logger.exception("Request %s", handed.request.request_id)
             result = OcrltyError(f"An unexpected error: {type(error).__name__}: {error}")

@@ -81,12 +81,16 @@ class WarmPool:
 
     Args:
         instance_ref: the Dagster instance; workers and supervisor each open their own.
+        on_end: told each run once it is no longer held, in the supervising thread, which it must not hold up.
     """
 
-    def __init__(self, instance_ref: InstanceRef, options: PoolOptions) -> None:
+    def __init__(
+        self, instance_ref: InstanceRef, options: PoolOptions, on_end: Callable[[str], None] = lambda _run_id: None
+    ) -> None:
         self._ref = instance_ref
         self._serialized_ref = serialize_value(instance_ref)
         self._options = options
+        self._on_end = on_end
         self._commands: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self._wake_reader, self._wake_writer = Pipe(duplex=False)
         self._waiting: deque[str] = deque()
@@ -171,8 +175,15 @@ class WarmPool:
         finally:
             for process in [*self._retired, *(worker.process for worker in self._workers)]:
                 process.kill()
+            for run_id in list(self._unfinished):
+                self._let_go(run_id)
             if self._instance is not None:
                 self._instance.dispose()
+
+    def _let_go(self, run_id: str) -> None:
+        if run_id in self._unfinished:
+            self._unfinished.discard(run_id)
+            self._on_end(run_id)
 
     def _closed(self) -> bool:
         """Closing ends with the last worker, and does not wait for ever for a database that is away."""
@@ -211,7 +222,7 @@ class WarmPool:
         if said.run_id is None:
             worker.ready, self._failed_starts = True, 0
             return None
-        self._unfinished.discard(said.run_id)
+        self._let_go(said.run_id)
         worker.run_id, worker.deadline = None, None
         worker.runs += 1
         worn = worker.runs >= self._options.max_runs or said.resident_mb >= self._options.max_mb
@@ -299,7 +310,7 @@ class WarmPool:
         for run_id, reason in list(self._unsettled.items()):
             end_run(self._opened(), run_id, reason, patience_s=0)
             del self._unsettled[run_id]
-            self._unfinished.discard(run_id)
+            self._let_go(run_id)
 
     def _interrupt_stopped(self, run_ids: list[str]) -> None:
         if not run_ids or not self._due():

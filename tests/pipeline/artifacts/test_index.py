@@ -4,8 +4,9 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 
-from ocrlty_pipeline.artifacts.index import ArtifactIndex, IndexRow, index_row
+from ocrlty_pipeline.artifacts.index import ArtifactIndex, IndexRow, _narrowed, index_row
 from ocrlty_pipeline.artifacts.store import ArtifactStore
 from ocrlty_pipeline.db.engine import create_engine
 from ocrlty_pipeline.errors import StorageError, StorageUnavailableError
@@ -46,6 +47,7 @@ def test_a_batch_run_s_columns_come_from_its_document(row_of, tmp_path):
         item_count=3,
         ok_count=2,
         error_count=1,
+        summary=documents.MADE_WITH | {"status": None, "total_time": 85.0},
     )
 
 
@@ -143,6 +145,54 @@ def test_pages_are_narrowed_to_an_owner_and_a_task(index, row_of):
     assert ids(index.page("batch", limit=9, owner="client-1")) == ["mine-items", "mine"]
     assert ids(index.page("batch", limit=9, task_id="receipt_fields_v1")) == ["theirs", "mine"]
     assert ids(index.page("batch", limit=9, owner="client-1", task_id="items_light_v1")) == ["mine-items"]
+
+
+def test_runs_are_listed_with_the_summary_of_their_latest_evaluation(index, row_of):
+    index.add([row_of(documents.batch(f"b{n}", n)) for n in range(3)])
+    for second, (eval_id, run_id) in enumerate([("e1", "b1"), ("e2", "b1"), ("e3", "b2")]):
+        index.add([row_of(documents.evaluation(eval_id, run_id, second, summary={"name": eval_id}))])
+    listed = index.runs(limit=9)
+    assert [(run.row.artifact_id, run.eval_summary) for run in listed] == [
+        ("b2", {"name": "e3"}),
+        ("b1", {"name": "e2"}),
+        ("b0", None),
+    ]
+    assert listed[2].row == row_of(documents.batch("b0", 0))
+    assert [run.row.artifact_id for run in index.runs(limit=1, cursor=listed[0].row.cursor)] == ["b1"]
+
+
+def test_a_row_from_before_there_were_summaries_gets_its_own_when_it_is_added_again(index, row_of):
+    row = row_of(documents.batch("b1"))
+    index.add([replace(row, summary=None)])
+    assert index.find("batch", "b1").summary is None
+    assert index.add([row]) == 1
+    assert index.find("batch", "b1") == row
+
+
+def test_the_newest_of_all_kinds_are_listed_also_of_one_day(index, row_of):
+    index.add([row_of(documents.extract("r1", 1)), row_of(documents.batch("b1", 2))])
+    index.add([row_of(documents.evaluation("e1", "b1", 3)), row_of(documents.extract("r2", 4))])
+    index.add([row_of(documents.extract("tomorrow", 86_400)), row_of(documents.extract("yesterday", -86_400))])
+    assert ids(index.newest(limit=9)) == ["tomorrow", "r2", "e1", "b1", "r1", "yesterday"]
+    assert ids(index.newest(limit=3, day=date(2026, 11, 24))) == ["r2", "e1", "b1"]
+    assert ids(index.newest(limit=9, owner="client-2")) == []
+    assert "e1" not in ids(index.newest(limit=9, owner="client-1"))
+
+
+@pytest.mark.parametrize("narrowed", [{}, {"owner": "client-1"}, {"task_id": "t"}, {"owner": "o", "task_id": "t"}])
+def test_each_list_of_runs_is_one_backward_scan_of_an_index(engine, index, row_of, narrowed):
+    query = str(
+        _narrowed("batch", limit=5, cursor=row_of(documents.batch("b1")).cursor, **narrowed).compile(
+            dialect=engine.dialect, compile_kwargs={"literal_binds": True}
+        )
+    )
+    with engine.begin() as connection:
+        connection.execute(text("SET LOCAL enable_seqscan = off"))
+        connection.execute(text("SET LOCAL enable_bitmapscan = off"))
+        plan = "\n".join(connection.scalars(text(f"EXPLAIN {query}")))
+    assert "Index Scan Backward" in plan
+    assert "Sort" not in plan
+    assert "Filter" not in plan, plan
 
 
 def test_times_are_in_utc_whatever_the_server_s_time_zone(database_url, row_of):

@@ -280,3 +280,20 @@ def test_a_restart_of_the_database_under_load_leaves_no_run_open(stack_environme
         assert all(isinstance(failure, StorageUnavailableError) for failure in failed)
         assert len(failed) < len(answers)
         assert not Runs(instance).unfinished()
+
+
+def test_a_request_that_nobody_waits_for_any_more_frees_its_place_at_once(instance, runs, slow_server):
+    async def use(lane):
+        gone = [asyncio.create_task(lane.extract(a_request(backend="vllm"))) for _ in range(3)]
+        await asyncio.to_thread(wait_until, lambda: slow_server.calls().calls)
+        for task in gone:
+            task.cancel()
+        await asyncio.gather(*gone, return_exceptions=True)
+        assert lane.waiting == 0
+        return await lane.extract(a_request())
+
+    after = in_lane(instance, use, max_in_flight=1, max_waiting=2)
+    assert after.record.ok
+    assert slow_server.calls().calls == 1  # neither of those that waited was begun
+    assert not runs.unfinished()
+    assert [run.status for run in instance.get_runs()].count(FAILURE) == 1

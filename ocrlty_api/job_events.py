@@ -1,0 +1,57 @@
+"""A job's life as server-sent events (WHATWG HTML, section 9.2)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator
+
+from ocrlty_api.errors import NotFoundError
+from ocrlty_api.jobs import view
+from ocrlty_api.lanes.durable import JobRecord
+from ocrlty_api.lanes.watching import version
+from ocrlty_api.state import AppState
+from ocrlty_api.waiting import job_after
+
+EVENT_STREAM = "text/event-stream"
+# One event, for OpenAPI; `data` is a JobView.
+EVENT_SCHEMA = {
+    "type": "object",
+    "required": ["id", "event", "data"],
+    "properties": {
+        "id": {"type": "string"},
+        "event": {"type": "string", "enum": ["progress", "end"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+}
+# Proxies cut connections on which nothing is said for a minute or less.
+HEARTBEAT_S = 15.0
+
+
+async def job_events(state: AppState, job: JobRecord, *, last_id: str | None) -> AsyncIterator[str]:
+    """`progress` for what the job is now and each change, `end` when it has ended; then the stream ends.
+
+    It ends as well when the service is told to end, or the job is deleted: the client comes back and sees.
+    """
+    told = last_id
+    while True:
+        if (now := event_id(job)) != told or job.ended:
+            told = now
+            yield await _event(state, job, now)
+        else:
+            yield ": waiting\n\n"
+        if job.ended or state.closing.is_set():
+            return
+        try:
+            job = await job_after(state, job, HEARTBEAT_S)
+        except NotFoundError:
+            return
+
+
+def event_id(job: JobRecord) -> str:
+    """The same for the same status and progress, in every process."""
+    return hashlib.sha256(repr(version(job)).encode()).hexdigest()[:16]
+
+
+async def _event(state: AppState, job: JobRecord, name: str) -> str:
+    shown = await view(state, job)
+    return f"id: {name}\nevent: {'end' if job.ended else 'progress'}\ndata: {shown.model_dump_json()}\n\n"

@@ -1,0 +1,129 @@
+"""Submitting what has been checked as a job: stored where its run finds it, charged once, launched once.
+
+Belongs here: from a checked request to a job's id. Does not: checking (`extracting`, `batching`), or Dagster (`lanes`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+import orjson
+
+from ocrlty_api.auth.roles import Principal
+from ocrlty_api.batch_answers import refuse_taken, submit_batch
+from ocrlty_api.batching import BatchDraft
+from ocrlty_api.errors import ConflictError
+from ocrlty_api.incoming.contents import content_digest
+from ocrlty_api.lanes.batches import owner_tags, prepare_run
+from ocrlty_api.schemas.extracts import ExtractBody
+from ocrlty_api.state import AppState
+from ocrlty_api.submissions import Submission, submit_once
+from ocrlty_pipeline.errors import ArtifactNotFoundError
+from ocrlty_pipeline.extracts import ExtractRequest, is_record_of
+from ocrlty_pipeline.images import SNIFFED_BYTES, type_of
+from ocrlty_pipeline.orchestration import run_tags
+from ocrlty_pipeline.orchestration.jobs import EXTRACT
+
+
+async def submit_extract_job(state: AppState, key: Principal, wanted: ExtractRequest, body: ExtractBody) -> str:
+    """Keep the image, and launch its extraction unless it was launched before; answers the job's id.
+
+    Raises:
+        ConflictError: the id is in use with other content.
+        QuotaExceededError: the key's images are used up.
+        DagsterUnavailableError: nothing can be launched now.
+    """
+    sha256 = _sha256(wanted)
+    asked = content_digest(
+        kind="extract", owner=key.key_id, task_id=wanted.task_id, image=sha256, overrides=wanted.overrides.to_json()
+    )
+
+    async def launch(tags: Mapping[str, str]) -> str:
+        await _refuse_taken(state, wanted, sha256)
+        await state.limiter.count_images(key, 1)
+        image_ref = wanted.image_ref or await _kept(state, key, wanted, sha256)
+        config = {"ops": {"extract_images": {"config": {"requests": [_config(key, wanted, body, image_ref)]}}}}
+        of_job = {run_tags.REQUEST_ID: wanted.request_id, run_tags.TASK_ID: wanted.task_id, **_owner(key)}
+        return await state.durable.launch("extract", EXTRACT, config, {**of_job, **tags})
+
+    submission = None if wanted.fresh else Submission.of_request(wanted.request_id, asked)
+    return (await submit_once(state, submission, launch)).dagster_run_id
+
+
+async def submit_batch_job(state: AppState, key: Principal, draft: BatchDraft) -> str:
+    """Launch a batch unless it was launched before; answers the job's id.
+
+    Raises:
+        ConflictError: its run_id stands for other content.
+        QuotaExceededError: the key's images are used up.
+        DagsterUnavailableError: nothing can be launched now.
+    """
+
+    async def launch(tags: Mapping[str, str]) -> str:
+        await refuse_taken(state, key, draft)
+        await state.limiter.count_images(key, draft.images)
+        await draft.prepare()
+        config, of_run = await prepare_run(state.shared, draft.run)
+        config["ops"]["extractions"]["config"]["request"] = orjson.dumps(draft.request).decode()
+        of_job = {**of_run, **owner_tags(draft.run, key.key_id), **_owner(key)}
+        return await state.durable.launch(draft.kind, draft.run.job, config, {**of_job, **tags})
+
+    return (await submit_batch(state, draft, launch)).dagster_run_id
+
+
+def _owner(key: Principal) -> dict[str, str]:
+    return {run_tags.KEY_ID: key.key_id, run_tags.ROLE: key.role}
+
+
+def _sha256(wanted: ExtractRequest) -> str:
+    """Of the image; the name of an input is its digest."""
+    if wanted.image is not None:
+        return hashlib.sha256(wanted.image).hexdigest()
+    return PurePosixPath(str(wanted.image_ref)).stem
+
+
+async def _refuse_taken(state: AppState, wanted: ExtractRequest, sha256: str) -> None:
+    """Refuse the id of an extract with other content, which may have been made without a job."""
+    row = await asyncio.to_thread(state.services.index.find, "extract", wanted.request_id)
+    if row is None:
+        return
+    taken = ConflictError(f"request_id {wanted.request_id!r} is in use with other content; choose another.")
+    if row.owner_key_id != wanted.auth.key_id:
+        raise taken
+    try:
+        record = await state.services.runs.extract(row)
+    except ArtifactNotFoundError:
+        return  # deleted meanwhile
+    if not is_record_of(record, wanted, sha256):
+        raise taken
+
+
+async def _kept(state: AppState, key: Principal, wanted: ExtractRequest, sha256: str) -> str:
+    assert wanted.image is not None  # noqa: S101 -- it has no image_ref
+    kind = type_of(wanted.image[:SNIFFED_BYTES])
+    assert kind is not None  # noqa: S101 -- other images were refused
+    return await state.services.store.put_input(key.key_id, wanted.image, kind[1], sha256)
+
+
+def _config(key: Principal, wanted: ExtractRequest, body: ExtractBody, image_ref: str) -> dict[str, Any]:
+    """The op's config of this one request; Dagster's config holds no nulls."""
+    shown = {
+        **body.model_dump(mode="json"),
+        "request_id": wanted.request_id,
+        "image_base64": None,
+        "image_url": wanted.described.get("image_url"),
+        "image_ref": image_ref,
+    }
+    return {
+        "task_id": wanted.task_id,
+        "image_ref": image_ref,
+        "request_id": wanted.request_id,
+        "overrides": wanted.overrides.to_json(),
+        "described": orjson.dumps(dict(wanted.described)).decode(),
+        "request": orjson.dumps(shown).decode(),
+        **key.auth().model_dump(),
+    }

@@ -1,0 +1,93 @@
+"""Dagster's webserver over GraphQL: launching runs into the queue.
+
+Belongs here: the call and what its answers mean. Does not: reading runs, which the shared instance does faster.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+import httpx2
+
+from ocrlty_api.errors import DagsterUnavailableError
+from ocrlty_pipeline.orchestration.code_location import CODE_LOCATION
+
+_log = logging.getLogger(__name__)
+
+TIMEOUT_S = 30.0
+REPOSITORY = "__repository__"
+LAUNCH = """
+mutation Launch($params: ExecutionParams!) {
+  launchRun(executionParams: $params) {
+    __typename
+    ... on LaunchRunSuccess { run { runId } }
+    ... on RunConfigValidationInvalid { errors { message } }
+    ... on PythonError { message }
+    ... on Error { message }
+  }
+}
+"""
+
+
+class LaunchRefusedError(RuntimeError):
+    """Dagster does not take what the API made of a request: a fault of ours, not of the client's."""
+
+
+class Webserver:
+    """A client of one webserver; an async context manager that keeps its connections."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._http = httpx2.AsyncClient(base_url=url, timeout=TIMEOUT_S)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    async def launch(self, job: str, run_config: Mapping[str, Any], tags: Mapping[str, str]) -> str:
+        """Put a run of a job into the queue; answers its id.
+
+        Raises:
+            DagsterUnavailableError: the webserver or its code location cannot be reached; nothing may have happened.
+            LaunchRefusedError: it refuses the run.
+        """
+        params = {
+            "selector": {"repositoryLocationName": CODE_LOCATION, "repositoryName": REPOSITORY, "jobName": job},
+            "runConfigData": dict(run_config),
+            "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in tags.items()]},
+        }
+        answer = (await self._query(LAUNCH, {"params": params}))["launchRun"]
+        match answer["__typename"]:
+            case "LaunchRunSuccess":
+                run_id: str = answer["run"]["runId"]
+                return run_id
+            case "RunConfigValidationInvalid":
+                raise LaunchRefusedError("; ".join(error["message"] for error in answer["errors"]))
+            # The code location is loading, or broken.
+            case "PythonError" | "PipelineNotFoundError":
+                _log.warning("Dagster cannot launch %s: %s", job, answer["message"])
+                raise DagsterUnavailableError("Dagster has not loaded the service's jobs: try again in a minute.")
+            case other:
+                raise LaunchRefusedError(f"{other}: {answer.get('message')}")
+
+    async def _query(self, query: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            response = await self._http.post("/graphql", json={"query": query, "variables": variables})
+            response.raise_for_status()
+            answer = response.json()
+        except (httpx2.HTTPError, ValueError) as error:
+            _log.warning("Dagster's webserver at %s does not answer: %r", self._url, error)
+            raise DagsterUnavailableError(
+                "Dagster's webserver does not answer: jobs cannot be submitted until it does."
+            ) from error
+        if answer.get("errors"):
+            raise LaunchRefusedError("; ".join(error["message"] for error in answer["errors"]))
+        data: dict[str, Any] = answer["data"]
+        return data

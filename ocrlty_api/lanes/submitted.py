@@ -1,0 +1,45 @@
+"""Runs by what was submitted: the run tags in which a repeated submission finds the first one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import dagster as dg
+
+from ocrlty_api.lanes.instance import SharedInstance
+from ocrlty_pipeline.orchestration import run_tags
+
+
+@dataclass(frozen=True, slots=True)
+class SubmittedRun:
+    """The newest run of a submission.
+
+    Attributes:
+        is_job: it was submitted as a job, for clients to poll.
+        broken_off: it was cancelled or failed; executed again, it would continue.
+    """
+
+    dagster_run_id: str
+    content: str
+    is_job: bool
+    broken_off: bool
+
+
+def submission_tags(submission: str, content: str) -> dict[str, str]:
+    """What a run must be tagged with to be found by `find_submitted`."""
+    return {run_tags.SUBMISSION: submission, run_tags.CONTENT: content}
+
+
+def find_submitted(shared: SharedInstance, submission: str) -> SubmittedRun | None:
+    """The newest run of a submission; blocks."""
+    runs = shared.instance.get_runs(dg.RunsFilter(tags={run_tags.SUBMISSION: submission}), limit=1)
+    if not runs:
+        return None
+    run = runs[0]
+    return SubmittedRun(
+        # A job is known by its first run, whichever retry of it is the newest.
+        dagster_run_id=(run.root_run_id or run.run_id) if run_tags.JOB in run.tags else run.run_id,
+        content=run.tags.get(run_tags.CONTENT, ""),
+        is_job=run_tags.JOB in run.tags,
+        broken_off=run.status in {dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.FAILURE},
+    )

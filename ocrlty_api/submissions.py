@@ -1,0 +1,102 @@
+"""Submitting once: what is asked again under the same id with the same content is not done again.
+
+Belongs here: which run a submission is, and that two equal ones at the same time make one run. Does not: what is
+submitted, or how it is executed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from ocrlty_api.errors import ConflictError
+from ocrlty_api.lanes.submitted import find_submitted, submission_tags
+from ocrlty_api.state import AppState
+from ocrlty_pipeline.db.locks import AdvisoryLock
+
+LOCK_PAUSE_S = 0.05
+
+Launch = Callable[[Mapping[str, str]], Awaitable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What a client submits.
+
+    Attributes:
+        id: by which it is known again, over all clients.
+        content: digest of what is asked, and by whom.
+        named: the field and the id as the client gave them, for messages.
+    """
+
+    id: str
+    content: str
+    named: str
+
+    @classmethod
+    def of_run(cls, run_id: str, content: str) -> Submission:
+        """A batch by its run_id, which is one name space for all keys."""
+        return cls(_digest("run_id", run_id), content, f"run_id {run_id!r}")
+
+    @classmethod
+    def of_request(cls, request_id: str, content: str) -> Submission:
+        """A single extract by its request_id, which is one name space for all keys."""
+        return cls(_digest("request_id", request_id), content, f"request_id {request_id!r}")
+
+    @classmethod
+    def of_key(cls, key_id: str, idempotency_key: str, content: str) -> Submission:
+        """Anything by its Idempotency-Key, each API key's own."""
+        return cls(_digest("idempotency_key", key_id, idempotency_key), content, "This Idempotency-Key")
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """The run of a submission, and whether it was there before."""
+
+    dagster_run_id: str
+    repeated: bool
+
+
+async def submit_once(
+    state: AppState, submission: Submission | None, launch: Launch, *, waits: bool = False
+) -> Submitted:
+    """The run of `submission`; launched now unless it is there.
+
+    Args:
+        state: of the application.
+        submission: None for one that nobody can repeat.
+        launch: makes the run, with the tags it is given, and answers its id.
+        waits: whether the client waits for the run's end. It may get any run but one that failed or was cancelled,
+            which is launched again and continues; who does not wait gets a job, whatever became of it, nothing else.
+
+    Raises:
+        ConflictError: the id stands for other content.
+    """
+    if submission is None:
+        return Submitted(await launch({}), repeated=False)
+    async with _locked(state, submission.id):
+        found = await asyncio.to_thread(find_submitted, state.shared, submission.id)
+        if found is not None and found.content != submission.content:
+            raise ConflictError(f"{submission.named} is in use with other content; choose another.")
+        if found is not None and (not found.broken_off if waits else found.is_job):
+            return Submitted(found.dagster_run_id, repeated=True)
+        return Submitted(await launch(submission_tags(submission.id, submission.content)), repeated=False)
+
+
+@asynccontextmanager
+async def _locked(state: AppState, name: str) -> AsyncIterator[None]:
+    """One at a time, in all processes; who has the lock has it for as long as a launch takes."""
+    lock = AdvisoryLock(state.services.engine, f"submission:{name}")
+    try:
+        while not await asyncio.to_thread(lock.try_acquire):  # noqa: ASYNC110 -- the lock is other processes' too
+            await asyncio.sleep(LOCK_PAUSE_S)
+        yield
+    finally:
+        await asyncio.shield(asyncio.to_thread(lock.release))
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -1,0 +1,62 @@
+"""Runs and their items, as the index and the store have them."""
+
+from __future__ import annotations
+
+import asyncio
+
+import orjson
+import pytest
+
+from ocrlty_pipeline.errors import ArtifactConflictError
+from tests.support.stored_runs import store_run
+
+ANSWER = {"company": "ACME", "date": None, "address": None, "total": "1.00"}
+
+
+def items_of(services, run_id, **narrowed):
+    row = services.runs.find(run_id)
+    return asyncio.run(services.runs.items(row, **narrowed))
+
+
+def test_items_are_paged_in_the_run_s_order_from_their_own_artifacts(store_services):
+    answers = {f"{n}.jpg": None if n == 2 else ANSWER for n in range(5)}
+    stored = store_run(store_services, "b1", answers)
+    first = items_of(store_services, "b1", limit=2)
+    assert first.items == stored[:2]
+    second = items_of(store_services, "b1", limit=3, after=first.next_after)
+    assert second.items == stored[2:]
+    assert second.next_after is None
+    failed = items_of(store_services, "b1", limit=9, ok=False)
+    assert [item.file for item in failed.items] == ["2.jpg"]
+    assert items_of(store_services, "b1", limit=4, ok=True).next_after is None
+
+
+def test_a_run_that_continued_another_has_that_one_s_items_as_well(store_services):
+    earlier = store_run(store_services, "b1", {"a.jpg": ANSWER})
+    store_run(store_services, "b1-2", {"b.jpg": ANSWER}, reused=earlier)
+    items = items_of(store_services, "b1-2", limit=9).items
+    assert [(item.file, item.request_id) for item in items] == [("a.jpg", "b1-r0"), ("b.jpg", "b1-2-r0")]
+
+
+def test_a_page_of_items_never_reads_the_whole_run(store_services):
+    store_run(store_services, "b1", {"a.jpg": ANSWER, "b.jpg": ANSWER})
+    row = store_services.runs.find("b1")
+    asyncio.run(store_services.store.delete(row.rel_ref))
+    assert len(items_of(store_services, "b1", limit=9).items) == 2
+
+
+def test_a_run_s_document_is_the_same_as_bytes(store_services):
+    store_run(store_services, "b1", {"a.jpg": ANSWER})
+    row = store_services.runs.find("b1")
+    document = asyncio.run(store_services.runs.document(row))
+    assert orjson.loads(asyncio.run(store_services.runs.document_bytes(row))) == document
+    assert (document["artifact_rel"], document["eval"]) == (row.rel_ref, None)
+
+
+def test_a_run_id_that_is_taken_adds_no_items(store_services):
+    store_run(store_services, "b1", {"a.jpg": ANSWER})
+    row = store_services.runs.find("b1")
+    runs = store_services.runs
+    with pytest.raises(ArtifactConflictError):
+        asyncio.run(runs.save_batch(row.rel_ref, b"{}", {"run_id": "b1"}, [b'{"file": "other"}']))
+    assert [item.file for item in items_of(store_services, "b1", limit=9).items] == ["a.jpg"]
