@@ -60,7 +60,7 @@ def test_a_limit_takes_the_first_images(services, import_images, context):
 def test_checks_without_ground_truth_are_counted_by_image(services, import_images, context):
     days = {1: "14/03/2018", 2: "14/03/2018", 3: "14/03/2108"}
     backend = CountingBackend(lambda number: {"date": days.get(number)})
-    outcome = execute(services, BatchJob(CLAIM, import_images(5), context(backend), concurrency=1))
+    outcome = execute(services, job(CLAIM, import_images(5), context(backend), 1))
     batch = BatchRun.from_bytes(outcome.to_bytes())
     assert batch.checks == {"date_possible": CheckCount(passed=2, violated=1)}
     assert [item.checks_passed for item in batch.items] == [["date_possible"], ["date_possible"], [], [], []]
