@@ -36,6 +36,7 @@ class Settings(BaseSettings):
 
     # Where things are kept
     ocrlty_home: Path = Path(".ocrlty")
+    ocrlty_workspace: Path | None = None
     database_url: SecretStr | None = None
     artifacts_dir: Path | None = None
     data_root: Path = Path()
