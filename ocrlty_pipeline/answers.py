@@ -65,21 +65,32 @@ _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
 def schema_violations(task: Task, value: Any) -> list[SchemaViolation]:
-    """Departures of `value` from the task's schema, formats included, at most 50, in document order."""
+    """Departures of `value` from the task's schema, formats included, at most 50, in document order.
+
+    Raises:
+        OutputError: the schema refers to itself without end.
+    """
     errors = _validator(task).iter_errors(value)
-    found = [
-        SchemaViolation(path=error.json_path, message=error.message[:500])
-        for error, _ in zip(errors, range(MAX_VIOLATIONS), strict=False)
-    ]
+    try:
+        found = [
+            SchemaViolation(path=error.json_path, message=error.message[:500])
+            for error, _ in zip(errors, range(MAX_VIOLATIONS), strict=False)
+        ]
+    except RecursionError:
+        raise OutputError("The answer cannot be validated: the schema refers to itself without end.") from None
     return sorted(found, key=lambda violation: violation.path)
 
 
 _validators: dict[str, Draft202012Validator] = {}
+# Requests may bring schemas of their own.
+MAX_VALIDATORS = 64
 
 
 def _validator(task: Task) -> Draft202012Validator:
     validator = _validators.get(task.schema_sha256)
     if validator is None:
+        if len(_validators) >= MAX_VALIDATORS:
+            _validators.clear()
         schema: Mapping[str, Any] = task.schema
         validator = _validators[task.schema_sha256] = Draft202012Validator(schema, format_checker=format_checker())
     return validator

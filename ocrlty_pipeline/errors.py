@@ -17,6 +17,9 @@
     │   ├── StorageUnavailableError    disk, bucket or database cannot be reached
     │   ├── ArtifactNotFoundError
     │   └── ArtifactConflictError      the key holds other content
+    ├── OutboundError          a URL that somebody named
+    │   ├── OutboundRefusedError   its scheme, port or address is none we call
+    │   └── OutboundFailedError    called, but no usable answer came
     ├── BusyError              as many requests wait as may; the same one may come again shortly
     └── WorkerDiedError        the process that executed a request ended before it did
 
@@ -133,6 +136,18 @@ class ArtifactNotFoundError(StorageError):
 
 class ArtifactConflictError(StorageError):
     code = "artifact_conflict"
+
+
+class OutboundError(OcrltyError):
+    code = "outbound_error"
+
+
+class OutboundRefusedError(OutboundError):
+    code = "outbound_refused"
+
+
+class OutboundFailedError(OutboundError):
+    code = "outbound_failed"
 
 
 class BusyError(OcrltyError):

@@ -7,16 +7,22 @@ from the schema. What the next attempt changes is decided in `attempts`, how tex
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from ocrlty_pipeline.answers import parse_answer, schema_violations
 from ocrlty_pipeline.attempts import AttemptPlan, AttemptPolicy
-from ocrlty_pipeline.backends.base import Backend, Completion, InferenceRequest
+from ocrlty_pipeline.backends.base import Backend, Completion, InferenceRequest, PageSource
 from ocrlty_pipeline.errors import BackendError, ImageError, OcrltyError, OutputError, OutputTruncatedError
 from ocrlty_pipeline.images import CheckedImage, ImageLimits, check_image
+from ocrlty_pipeline.plausibility.checks import checks_block, findings
+from ocrlty_pipeline.plausibility.findings import Finding
+from ocrlty_pipeline.plausibility.grounding import grounding, grounding_findings
+from ocrlty_pipeline.plausibility.leaves import leaves
 from ocrlty_pipeline.records import Auth, ExtractRecord, RecordedError, SchemaViolation, Timings, utc_now
 from ocrlty_pipeline.tasks.registry import Task
 
@@ -26,7 +32,11 @@ PIXELS_PER_TOKEN = 28 * 28
 
 @dataclass(frozen=True, slots=True)
 class ExtractionContext:
-    """What all extractions of a batch, or of a service, share."""
+    """What all extractions of a batch, or of a service, share.
+
+    Attributes:
+        page_source: where the text comes from in which answers are looked for.
+    """
 
     task: Task
     backend: Backend
@@ -36,6 +46,7 @@ class ExtractionContext:
     auth: Auth
     run_id: str | None = None
     dagster_run_id: str | None = None
+    page_source: PageSource = field(default_factory=PageSource)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +72,9 @@ class _Outcome:
     raw: str | None = None
     parsed: Any = None
     violations: list[SchemaViolation] | None = None
+    findings: list[Finding] = field(default_factory=list)
+    grounding: dict[str, dict[str, Any]] | None = None
+    grounding_error: BackendError | None = None
     error: OcrltyError | None = None
     notes: list[str] | None = None
     preprocess_s: float = 0.0
@@ -81,6 +95,7 @@ async def extract_image(given: ExtractInput, context: ExtractionContext) -> Extr
         _check(given, context, outcome)
         await _infer(plan, context, outcome)
         _read_answer(context.task, outcome)
+        await _ground(context, outcome)
     except (ImageError, BackendError, OutputError) as error:
         outcome.error = error
     except OcrltyError as error:
@@ -128,8 +143,25 @@ def _read_answer(task: Task, outcome: _Outcome) -> None:
     try:
         outcome.parsed, outcome.notes = parse_answer(outcome.raw or "")
         outcome.violations = schema_violations(task, outcome.parsed)
+        outcome.findings = findings(outcome.parsed, task.schema, datetime.now(UTC).date())
     finally:
         outcome.parse_s = time.perf_counter() - started
+
+
+async def _ground(context: ExtractionContext, outcome: _Outcome) -> None:
+    """Look for the answer on the image; that this could not be done is no fault of the answer."""
+    assert outcome.image is not None  # noqa: S101 -- there is an answer
+    assert outcome.completion is not None  # noqa: S101 -- likewise
+    try:
+        page = await context.page_source.page(outcome.completion, outcome.image)
+    except BackendError as error:
+        outcome.grounding_error = error
+        return
+    if page is not None:
+        # A hundred line items on a long receipt take milliseconds: not in the event loop.
+        found = leaves(outcome.parsed, context.task.schema)
+        outcome.grounding = await asyncio.to_thread(grounding, found, page)
+        outcome.findings += grounding_findings(outcome.grounding)
 
 
 def _record(
@@ -169,8 +201,11 @@ def _record(
 
 
 def _describe(given: ExtractInput, image: CheckedImage | None) -> dict[str, Any]:
-    if image is None:
+    if isinstance(given.data, OcrltyError):
         return given.described
+    if image is None:
+        facts = {"image_sha256": hashlib.sha256(given.data).hexdigest(), "image_bytes": len(given.data)}
+        return {**given.described, **facts}
     facts = {"mime_type": image.mime_type, "image_sha256": image.sha256, "image_bytes": len(image.data)}
     return {**given.described, **facts}
 
@@ -189,6 +224,12 @@ def _meta(plan: AttemptPlan, outcome: _Outcome) -> dict[str, Any]:
         meta |= {"finish_reason": outcome.completion.finish_reason, **outcome.completion.meta}
     if outcome.notes:
         meta["json_found_after"] = outcome.notes
+    if outcome.grounding is not None:
+        meta["grounding"] = outcome.grounding
+    if outcome.grounding_error is not None:
+        meta["grounding_error"] = RecordedError.of(outcome.grounding_error).model_dump(mode="json")
+    if outcome.findings:
+        meta["checks"] = checks_block(outcome.findings)
     return meta
 
 

@@ -17,11 +17,16 @@ from ocrlty_pipeline.artifacts.index import ArtifactIndex, IndexRow, extract_row
 from ocrlty_pipeline.artifacts.keys import check_id, extract_key
 from ocrlty_pipeline.attempts import AttemptPolicy
 from ocrlty_pipeline.backends.base import Backend
-from ocrlty_pipeline.backends.factory import create_backend
+from ocrlty_pipeline.backends.factory import create_backend, create_page_source
 from ocrlty_pipeline.errors import ArtifactConflictError, ArtifactNotFoundError, InputError, OcrltyError
 from ocrlty_pipeline.extraction import ExtractInput, ExtractionContext, extract_image
+from ocrlty_pipeline.overrides import NONE as NO_OVERRIDES
+from ocrlty_pipeline.overrides import Overrides
 from ocrlty_pipeline.records import Auth, ExtractRecord
 from ocrlty_pipeline.services import Services
+from ocrlty_pipeline.settings import Settings
+
+OVERRIDES_SHA256 = "overrides_sha256"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,7 @@ class ExtractRequest:
     Attributes:
         fresh: the id was made for this request, so that no record can be under it yet.
         described: further facts for the record's `input`, such as the length of the base64 it came in.
+        overrides: what this request changes about task and model; part of its content.
     """
 
     request_id: str
@@ -41,6 +47,7 @@ class ExtractRequest:
     fresh: bool = False
     auth: Auth = field(default_factory=Auth)
     described: Mapping[str, Any] = field(default_factory=dict)
+    overrides: Overrides = NO_OVERRIDES
 
     def check(self, services: Services) -> None:
         """Refuse what can be refused before anything is done.
@@ -71,7 +78,7 @@ class Extracts:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._backends: dict[str | None, Backend] = {}
+        self._backends: dict[tuple[str | None, str | None], Backend] = {}
         self._index = _IndexWriter(services.index)
 
     async def extract(self, request: ExtractRequest, dagster_run_id: str) -> StoredExtract:
@@ -88,7 +95,7 @@ class Extracts:
         if not request.fresh and (existing := await self._existing(request)) is not None:
             return existing
         data = await self._read(request)
-        given = ExtractInput(request.request_id, data, {"image_ref": request.image_ref, **request.described})
+        given = ExtractInput(request.request_id, data, _described(request))
         record = await extract_image(given, self._context(request, dagster_run_id))
         return await self._keep(request, record)
 
@@ -103,8 +110,8 @@ class Extracts:
     async def _reused(self, request: ExtractRequest, rel: str) -> StoredExtract:
         record = ExtractRecord.from_bytes(await self._services.store.get(rel))
         data = await self._read(request)
-        same = (record.task_id, record.auth.key_id) == (request.task_id, request.auth.key_id)
-        if not same or record.input.get("image_sha256") != _sha256(data):
+        found = (record.task_id, record.auth.key_id, *map(record.input.get, ("image_sha256", OVERRIDES_SHA256)))
+        if found != (request.task_id, request.auth.key_id, _sha256(data), request.overrides.sha256):
             raise ArtifactConflictError(
                 f"request_id {request.request_id!r} is in use with other content; choose another."
             )
@@ -133,20 +140,22 @@ class Extracts:
 
     def _context(self, request: ExtractRequest, dagster_run_id: str) -> ExtractionContext:
         services = self._services
+        settings = request.overrides.of_settings(services.settings)
         return ExtractionContext(
-            task=services.tasks[request.task_id],
-            backend=self._backend(request.backend),
-            policy=AttemptPolicy.from_settings(services.settings),
+            task=request.overrides.of_task(services.tasks[request.task_id]),
+            backend=self._backend(request.backend, request.overrides.model, settings),
+            policy=AttemptPolicy.from_settings(settings),
             limits=services.image_limits,
-            code_version=services.settings.code_version,
+            code_version=settings.code_version,
             auth=request.auth,
             dagster_run_id=dagster_run_id,
+            page_source=create_page_source(services.settings),
         )
 
-    def _backend(self, name: str | None) -> Backend:
-        if name not in self._backends:
-            self._backends[name] = create_backend(self._services.settings, name)
-        return self._backends[name]
+    def _backend(self, name: str | None, model: str | None, settings: Settings) -> Backend:
+        if (name, model) not in self._backends:
+            self._backends[name, model] = create_backend(settings, name)
+        return self._backends[name, model]
 
 
 class _IndexWriter:
@@ -180,6 +189,11 @@ class _IndexWriter:
         else:
             for _, written in shared:
                 written.set_result(None)
+
+
+def _described(request: ExtractRequest) -> dict[str, Any]:
+    overrides = {"overrides": request.overrides.given(), OVERRIDES_SHA256: request.overrides.sha256}
+    return {"image_ref": request.image_ref, **request.described, **(overrides if request.overrides.sha256 else {})}
 
 
 def _sha256(data: bytes | OcrltyError) -> str | None:

@@ -158,7 +158,16 @@ class ImageSets:
         Raises:
             GroundTruthError: it cannot be read, or speaks of none of the images; nothing is stored then.
         """
-        content = load_ground_truth(data)
+        return await self.attach_records(name, load_ground_truth(data), source=source, image_key=image_key)
+
+    async def attach_records(
+        self, name: str, content: Any, *, source: str, image_key: str
+    ) -> tuple[GroundTruthMatch, StoredGroundTruth]:
+        """`attach_ground_truth` for ground truth that is read already: an object of entries, or an array of them.
+
+        Raises:
+            GroundTruthError: it has another form, or speaks of none of the images; nothing is stored then.
+        """
         files = [item.file for item in (await self.load(name)).items]
         match = ground_truth_of(content, image_key).match(files)
         return match, await self._save_ground_truth(name, content, source=source, image_key=image_key)

@@ -98,6 +98,21 @@ class ModelFields(Document):
     code_version: str
 
 
+class Violation(Document):
+    """A check without ground truth that an answer does not stand; `plausibility.checks` names them all."""
+
+    check: str
+    message: str
+    paths: list[str]
+
+
+class CheckCount(Document):
+    """Of the images on which a check could be made, how many stood it."""
+
+    passed: int
+    violated: int
+
+
 class ExtractRecord(ModelFields):
     """One image through one task: the extract artifact. Complete whatever the outcome."""
 
@@ -125,7 +140,12 @@ class ExtractRecord(ModelFields):
 
 
 class BatchItem(Document):
-    """One image's line in a batch run."""
+    """One image's line in a batch run.
+
+    Attributes:
+        checks_passed: names of the checks without ground truth that hold throughout.
+        violations: those that do not, each with its values.
+    """
 
     file: str
     request_id: str
@@ -139,9 +159,12 @@ class BatchItem(Document):
     error_history: list[AttemptError] | None
     timings_ms: Timings
     usage: dict[str, int] | None
+    checks_passed: list[str] = []
+    violations: list[Violation] = []
 
     @classmethod
     def of(cls, record: ExtractRecord, *, file: str, artifact_rel: str) -> Self:
+        checks = record.meta.get("checks", {})
         return cls(
             file=file,
             request_id=record.request_id,
@@ -155,6 +178,8 @@ class BatchItem(Document):
             error_history=record.error_history,
             timings_ms=record.timings_ms,
             usage=record.usage,
+            checks_passed=checks.get("passed", []),
+            violations=checks.get("violated", []),
         )
 
 
@@ -164,6 +189,7 @@ class BatchHeader(ModelFields):
     Attributes:
         item_count: images the run was asked for; `ok_count + error_count + pending_count`.
         pending_count: images not attempted, because the run was cancelled or gave up.
+        checks: by the name of a check without ground truth, on how many images it holds.
         resumed_from: the earlier run whose items this one continued; None for a fresh start.
     """
 
@@ -185,6 +211,7 @@ class BatchHeader(ModelFields):
     schema_valid_count: int
     reused_count: int
     errors_by_code: dict[str, int]
+    checks: dict[str, CheckCount] = {}
     timings_ms: dict[str, float]
     auth: Auth
     dagster_run_id: str | None

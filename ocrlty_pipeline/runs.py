@@ -61,10 +61,14 @@ class Runs:
     async def document(self, row: IndexRow) -> dict[str, Any]:
         """A batch run as clients read it: the artifact, and the `eval` block of its latest evaluation or null."""
         document: dict[str, Any] = orjson.loads(await self._store.get(row.rel_ref))
-        evaluation = self._index.latest_eval(row.artifact_id)
-        block = None if evaluation is None else await self._eval_block(evaluation)
+        row_of_eval = self._index.latest_eval(row.artifact_id)
+        block = None if row_of_eval is None else eval_block(await self._evaluation(row_of_eval), row_of_eval.rel_ref)
         return {**document, "artifact_rel": row.rel_ref, "eval": block}
 
-    async def _eval_block(self, row: IndexRow) -> dict[str, Any]:
-        evaluation = Evaluation.from_bytes(await self._store.get(row.rel_ref))
-        return eval_block(evaluation, row.rel_ref)
+    async def latest_evaluation(self, run_id: str) -> Evaluation | None:
+        """The newest evaluation of a batch run; None when it was never evaluated."""
+        row = self._index.latest_eval(run_id)
+        return None if row is None else await self._evaluation(row)
+
+    async def _evaluation(self, row: IndexRow) -> Evaluation:
+        return Evaluation.from_bytes(await self._store.get(row.rel_ref))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Literal, get_args
@@ -14,19 +15,38 @@ from typing import Annotated, Literal, get_args
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_core import ErrorDetails
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from ocrlty_pipeline.errors import ConfigError
 
 ENV_FILE = ".env"
 # Only names below these prefixes are ours to judge: another program's variables are none of our business.
-OWN_PREFIXES = ("VLLM_", "OCRLTY_", "OCR_", "S3_", "MAX_IMAGE_", "MAX_BATCH_", "JOBS_", "WARM_", "ONLINE_")
+OWN_PREFIXES = (
+    "VLLM_",
+    "OCRLTY_",
+    "OCR_",
+    "S3_",
+    "MAX_IMAGE_",
+    "MAX_BATCH_",
+    "MAX_REQUEST_",
+    "JOBS_",
+    "WARM_",
+    "ONLINE_",
+    "API_",
+    "AUTH_",
+    "CORS_",
+    "DEBUG_MODE",
+    "LOG_",
+    "OUTBOUND_",
+)
 
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Pause = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 # Pillow opens no larger image: twice its MAX_IMAGE_PIXELS.
 PILLOW_MAX_PIXELS = 178_956_970
+_ORIGIN = re.compile(r"https?://[^\s/?#@*]+\Z")
+_HOST_PORT = re.compile(r"([^\s:/@]+|\[[0-9a-f:.]+\]):[0-9]{1,5}\Z")
 
 
 class Settings(BaseSettings):
@@ -71,12 +91,38 @@ class Settings(BaseSettings):
     vllm_context_shrink: Annotated[float, Field(gt=0, lt=1)] = 0.7
     vllm_context_min_tokens: Positive = 256
     ocr_workers: Positive = 1
+    ocr_grounding: Literal["auto", "always", "never"] = "auto"
+
+    # The service that remote commands talk to
+    ocrlty_url: str = "http://127.0.0.1:8000"
+    ocrlty_api_key: SecretStr | None = None
 
     # Limits
     max_image_bytes: Positive = 20 * 1024 * 1024
     max_image_pixels: Annotated[int, Field(gt=0, le=PILLOW_MAX_PIXELS)] = 50_000_000
     max_batch_files: Positive = 100_000
     max_batch_bytes: Positive = 50 * 1024**3
+    max_batch_sync_files: Positive = 100
+    max_request_bytes: Positive | None = None
+    api_body_timeout_s: Seconds = 30.0
+    # Tests reach servers of their own machine so; everywhere else such calls are an attacker's.
+    outbound_allow_private: Annotated[tuple[str, ...], NoDecode] = ()
+
+    # Who may ask, and how much
+    auth_enabled: bool = True
+    api_key_pepper: SecretStr | None = None
+    api_rate_limit: str | None = None
+    api_image_quota: str | None = None
+    api_failure_limit: str = "120/minute"
+    # May hold a password.
+    api_limits_storage: SecretStr = SecretStr("async+memory://")
+
+    # The API
+    debug_mode: bool = False
+    cors_allow_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    dagster_webserver_url: str = "http://127.0.0.1:3000"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    log_format: Literal["json", "text"] = "json"
 
     # Worker processes
     warm_workers: Positive = 6
@@ -99,17 +145,43 @@ class Settings(BaseSettings):
             raise ValueError("must start with postgresql+psycopg:// (psycopg 3)")
         return url
 
-    @field_validator("vllm_base_url", "s3_endpoint_url")
+    @field_validator("vllm_base_url", "s3_endpoint_url", "ocrlty_url", "dagster_webserver_url")
     @classmethod
     def _http_url(cls, url: str | None) -> str | None:
         if url is not None and not url.startswith(("http://", "https://")):
             raise ValueError("must start with http:// or https://")
         return url.rstrip("/") if url else url
 
+    @field_validator("outbound_allow_private", mode="before")
+    @classmethod
+    def _hosts_and_ports(cls, value: object) -> object:
+        entries = tuple(part.strip().lower() for part in value.split(",")) if isinstance(value, str) else value
+        if isinstance(entries, tuple) and any(entry != "*" and not _HOST_PORT.match(entry) for entry in entries):
+            raise ValueError("must be host:port, several with commas between, or * for everything")
+        return entries
+
+    @field_validator("cors_allow_origins", mode="before")
+    @classmethod
+    def _origins(cls, value: object) -> object:
+        origins = tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+        if isinstance(origins, tuple) and any(origin != "*" and not _ORIGIN.match(origin) for origin in origins):
+            raise ValueError("must be origins such as https://app.example.org, with commas between, or * for all")
+        return origins
+
+    @field_validator("log_level", mode="before")
+    @classmethod
+    def _upper_case(cls, value: object) -> object:
+        return value.upper() if isinstance(value, str) else value
+
     @field_validator("s3_prefix")
     @classmethod
     def _no_outer_slashes(cls, prefix: str) -> str:
         return prefix.strip("/")
+
+    @property
+    def request_bytes(self) -> int:
+        """The most bytes of a request's body, uploads aside: an image in base64, and 1 MiB for what is about it."""
+        return self.max_request_bytes or -(-self.max_image_bytes // 3) * 4 + 1024 * 1024
 
     @property
     def home(self) -> Path:

@@ -6,11 +6,12 @@ all backends alike.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ocrlty_pipeline.images import CheckedImage
+from ocrlty_pipeline.plausibility.page import Page
 from ocrlty_pipeline.tasks.registry import Task
 
 
@@ -40,12 +41,14 @@ class Completion:
         finish_reason: `stop` when the model ended by itself; None where the backend knows no such thing.
         usage: token counts as the server reports them; None without tokens.
         meta: facts about this call for the record's `meta`.
+        page: what is printed on the image, where the backend has read it anyway.
     """
 
     text: str
     finish_reason: str | None = None
     usage: Mapping[str, int] | None = None
     meta: Mapping[str, Any] = field(default_factory=dict)
+    page: Page | None = None
 
 
 class Backend(Protocol):
@@ -75,3 +78,29 @@ class Backend(Protocol):
     async def aclose(self) -> None:
         """Release connections and threads."""
         ...
+
+
+PageReader = Callable[[CheckedImage], Awaitable[Page]]
+
+
+@dataclass(frozen=True, slots=True)
+class PageSource:
+    """Where the text comes from in which an answer is looked for.
+
+    Attributes:
+        use_backends: whether to take it from a backend that has read the image anyway.
+        read: how to read it otherwise; None leaves answers of such backends ungrounded.
+    """
+
+    use_backends: bool = True
+    read: PageReader | None = None
+
+    async def page(self, completion: Completion, image: CheckedImage) -> Page | None:
+        """The image's text; None where nobody reads it.
+
+        Raises:
+            BackendError: the engine failed on this image.
+        """
+        if self.use_backends and completion.page is not None:
+            return completion.page
+        return None if self.read is None else await self.read(image)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
-from ocrlty_pipeline.backends.base import Backend
+from ocrlty_pipeline.backends.base import Backend, PageSource
 from ocrlty_pipeline.errors import ConfigError
 from ocrlty_pipeline.settings import Settings
 
@@ -21,6 +22,15 @@ def create_backend(settings: Settings, name: str | None = None) -> Backend:
     except KeyError:
         raise ConfigError(f"There is no backend {chosen!r}: choose one of {', '.join(_BACKENDS)}.") from None
     return create(settings)
+
+
+def create_page_source(settings: Settings) -> PageSource:
+    """Where answers are looked for, as `OCR_GROUNDING` says."""
+    if settings.ocr_grounding == "always":
+        from ocrlty_pipeline.backends.ocr.backend import read_page  # noqa: PLC0415 -- loaded only when chosen
+
+        return PageSource(read=partial(read_page, workers=settings.ocr_workers))
+    return PageSource(use_backends=settings.ocr_grounding == "auto")
 
 
 def _mock(_: Settings) -> Backend:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from ocrlty_pipeline.artifacts.keys import check_id
 from ocrlty_pipeline.attempts import AttemptPolicy
-from ocrlty_pipeline.backends.factory import create_backend
+from ocrlty_pipeline.backends.factory import create_backend, create_page_source
 from ocrlty_pipeline.batches.journal import BatchIdentity, Claim
 from ocrlty_pipeline.batches.progress import ProgressSink, Stop
 from ocrlty_pipeline.batches.runner import BatchJob, BatchOutcome, BatchRunner
@@ -136,4 +136,5 @@ def _context(services: Services, request: BatchRequest) -> ExtractionContext:
         code_version=settings.code_version,
         auth=request.auth,
         dagster_run_id=request.dagster_run_id,
+        page_source=create_page_source(settings),
     )

@@ -22,7 +22,7 @@ from ocrlty_pipeline.batches.progress import Progress, ProgressSink, Stop, repor
 from ocrlty_pipeline.errors import ArtifactNotFoundError, BackendMisconfiguredError, ImageError, OcrltyError
 from ocrlty_pipeline.extraction import ExtractInput, ExtractionContext, extract_image
 from ocrlty_pipeline.image_sets import ImageSet, ImageSetItem
-from ocrlty_pipeline.records import BatchHeader, BatchItem, BatchStatus, ExtractRecord, batch_bytes, utc_now
+from ocrlty_pipeline.records import BatchHeader, BatchItem, BatchStatus, CheckCount, ExtractRecord, batch_bytes, utc_now
 
 INDEX_ROWS_AT_ONCE = 500
 # After a request to stop, calls in flight are paid for: give them this long to come home.
@@ -85,6 +85,8 @@ class _Tally:
     reused: int = 0
     outside_in_a_row: int = 0
     errors_by_code: Counter[str] = field(default_factory=Counter)
+    checks_passed: Counter[str] = field(default_factory=Counter)
+    checks_violated: Counter[str] = field(default_factory=Counter)
     latencies_ms: list[float] = field(default_factory=list)
 
 
@@ -183,6 +185,8 @@ class BatchRunner:
         item = BatchItem.of(record, file=self._inputs[position].file, artifact_rel=rel)
         self._items[position] = item.to_bytes()
         self._count(record, reused=reused)
+        self._tally.checks_passed.update(item.checks_passed)
+        self._tally.checks_violated.update({violation.check for violation in item.violations})
         self._rows.append(extract_row(rel, record, self._store))
         if len(self._rows) >= INDEX_ROWS_AT_ONCE:
             await self._flush()
@@ -268,6 +272,7 @@ class BatchRunner:
             schema_valid_count=tally.schema_valid,
             reused_count=tally.reused,
             errors_by_code=dict(tally.errors_by_code),
+            checks=_check_counts(tally),
             timings_ms={"total": total_ms},
             auth=context.auth,
             dagster_run_id=context.dagster_run_id,
@@ -281,3 +286,8 @@ class BatchRunner:
             max_tokens=context.policy.max_tokens,
             code_version=context.code_version,
         )
+
+
+def _check_counts(tally: _Tally) -> dict[str, CheckCount]:
+    made = sorted({*tally.checks_passed, *tally.checks_violated})
+    return {name: CheckCount(passed=tally.checks_passed[name], violated=tally.checks_violated[name]) for name in made}

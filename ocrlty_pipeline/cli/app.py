@@ -1,38 +1,85 @@
-"""The `ocrlty` command and how its errors end: one clear sentence and exit code 1."""
+"""The `ocrlty` command and how its errors end: one clear sentence and exit code 1.
+
+A command's module is imported only when it is the one that was asked for: with Dagster, that takes seconds.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, NoReturn
 
 import typer
 
-from ocrlty_pipeline.cli import images, runs, service
 from ocrlty_pipeline.cli.output import say
 from ocrlty_pipeline.errors import OcrltyError
 
-app = typer.Typer(
-    help="Receipts and invoices to JSON: import image sets, run tasks over them, evaluate the results.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
-app.command("import")(images.import_)
-app.command("reindex")(images.reindex)
-app.command("run")(runs.run)
-app.command("up")(service.up)
-app.command("env")(service.env)
-app.command(
-    "dagster", context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
-)(service.dagster)
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """Where a command is, `module:function` below `ocrlty_pipeline.cli`, and its line in the list of commands."""
+
+    place: str
+    help: str
+    takes_all: bool = False
+
+    def load(self) -> Callable[..., Any]:
+        module, _, function = self.place.partition(":")
+        loaded: Callable[..., Any] = getattr(import_module(f"ocrlty_pipeline.cli.{module}"), function)
+        return loaded
+
+
+COMMANDS = {
+    "import": Command("images:import_", "Register a folder as an image set, with its ground truth if there is some."),
+    "run": Command("runs:run", "Extract an image set with a task, and score the result where there is ground truth."),
+    "extract": Command("remote.extracting:extract", "Extract one image through a running service."),
+    "batch": Command("remote.batches:batch", "Extract a folder through a running service."),
+    "jobs": Command("remote.jobs:jobs", "List the jobs of a running service, or show, follow or cancel one."),
+    "runs": Command("remote.runs:runs", "List the batch runs of a running service, or print one."),
+    "export": Command("exports:export", "Write a run's predictions and scores as CSV, JSON lines or Parquet."),
+    "reindex": Command("images:reindex", "Rebuild the index from the stored artifacts, which are the source of truth."),
+    "up": Command("service:up", "Start the database, Dagster, the API, and keep them running until Ctrl-C."),
+    "env": Command("service:env", "Print the variables that `dagster` needs beside a running `ocrlty up`."),
+    "dagster": Command("service:dagster", "Run the `dagster` command with the database up.", takes_all=True),
+}
+
+
+def build_app(asked_for: str | None) -> typer.Typer:
+    """The command line, whole in the command that is asked for and no more than a list of the others."""
+    app = typer.Typer(
+        help="Receipts and invoices to JSON: import image sets, run tasks over them, evaluate the results.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+
+    @app.callback()
+    def _several() -> None:
+        """Typer takes a single command for the whole program; ours are always several."""
+
+    for name, command in COMMANDS.items():
+        function = command.load() if name == asked_for else _not_asked_for
+        context = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+        app.command(
+            name,
+            context_settings=context if command.takes_all else None,
+            short_help=command.help,
+        )(function)
+    return app
+
+
+def _not_asked_for() -> None:
+    """Stands for a command in the list of commands."""
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command line; answers its exit code. Errors raised on purpose are told without a traceback."""
+    asked_for = next((argument for argument in arguments if not argument.startswith("-")), None)
     try:
-        app(list(arguments))
+        build_app(asked_for)(list(arguments))
     except OcrltyError as error:
         say(f"Error: {error.message}")
         return 1

@@ -11,7 +11,8 @@ import typer
 from ocrlty_pipeline.artifacts.reindex import reindex as rebuild_index
 from ocrlty_pipeline.cli.following import follow
 from ocrlty_pipeline.cli.output import say
-from ocrlty_pipeline.ground_truth import ground_truth_of, load_ground_truth, read_ground_truth_file
+from ocrlty_pipeline.datasets.sources import Format, read_ground_truth
+from ocrlty_pipeline.ground_truth import ground_truth_of
 from ocrlty_pipeline.image_folders import EVERY_FILE, folder_files
 from ocrlty_pipeline.image_sets import check_image_set_name
 from ocrlty_pipeline.orchestration.jobs import INGEST
@@ -22,11 +23,18 @@ from ocrlty_pipeline.services import open_services
 from ocrlty_pipeline.settings import load_settings
 
 
-def import_(
+def import_(  # noqa: PLR0913, PLR0917 -- one parameter an option
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of images, under DATA_ROOT.")],
     name: Annotated[str, typer.Option(help="Name of the image set.")],
     glob: Annotated[str, typer.Option(help="Which files of the folder.")] = EVERY_FILE,
-    gt: Annotated[Path | None, typer.Option(help="Ground-truth JSON file, under DATA_ROOT.")] = None,
+    gt: Annotated[
+        Path | None,
+        typer.Option(help="Ground truth under DATA_ROOT: a JSON, JSONL or CSV file, or the folder of a data set."),
+    ] = None,
+    gt_format: Annotated[
+        Format,
+        typer.Option(help="Its format: sroie reads key files, cord gt_parse JSON; auto goes by a file's suffix."),
+    ] = "auto",
     gt_image_key: Annotated[str, typer.Option(help="Key under which an entry names its image.")] = "file",
 ) -> None:
     """Register a folder as an image set, with its ground truth if there is some."""
@@ -36,14 +44,18 @@ def import_(
     check_image_set_name(name)
     files = folder_files(folder, glob, settings.data_root_path)
     if gt is not None:
-        content = load_ground_truth(read_ground_truth_file(gt, settings.data_root_path))
-        ground_truth_of(content, gt_image_key).match(files.names)
+        records = read_ground_truth(gt, settings.data_root_path, gt_format, gt_image_key)
+        ground_truth_of(records, gt_image_key).match(files.names)
     request = RunRequest(
         job=INGEST,
         partition_key=name,
         ops={
             "image_set": {"images_dir": str(folder.resolve()), "glob": glob},
-            "ground_truth": {"gt_path": str(gt.resolve()) if gt else None, "gt_image_key": gt_image_key},
+            "ground_truth": {
+                "gt_path": str(gt.resolve()) if gt else None,
+                "gt_format": gt_format,
+                "gt_image_key": gt_image_key,
+            },
         },
     )
     with running_stack(settings) as running, dagster_instance() as instance, open_services(running) as services:

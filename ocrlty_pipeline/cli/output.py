@@ -22,12 +22,23 @@ def print_json(document: dict[str, Any]) -> None:
     results.file.write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n")
 
 
-def print_run(document: dict[str, Any], store_location: str) -> None:
-    """A batch run as a person reads it: scores where it was evaluated, latency, errors, and where things are."""
+def print_run(document: dict[str, Any], store_location: str | None) -> None:
+    """A batch run as a person reads it: scores where it was evaluated, latency, errors, and where things are.
+
+    Args:
+        document: as `Runs.document` and the API's `/v1/runs/{run_id}` give it.
+        store_location: the store's folder or bucket; None where it is the service's and nobody here can look.
+    """
     evaluation = document["eval"]
     if evaluation is not None:
         results.print(_field_table(evaluation))
     results.print(_facts(document))
+    if store_location is not None:
+        _print_places(document, store_location)
+
+
+def _print_places(document: dict[str, Any], store_location: str) -> None:
+    evaluation = document["eval"]
     results.print(f"Artifacts: {store_location}/{document['artifact_rel']}", soft_wrap=True)
     if evaluation is not None:
         results.print(f"Evaluation: {store_location}/{evaluation['eval_artifact_rel']}", soft_wrap=True)

@@ -18,6 +18,14 @@ from ocrlty_pipeline.deployment import deployment_file
 from ocrlty_pipeline.errors import StorageUnavailableError
 
 CONNECT_TIMEOUT_S = 5
+# A server that vanished without a word (power, network, failover) is noticed in about half a minute; by TCP's own
+# defaults a query would hang for a quarter of an hour, a quiet connection for two hours.
+VANISHED = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 30_000,
+}
 VERSION_TABLE = "alembic_version"
 
 
@@ -31,7 +39,7 @@ def create_engine(url: str) -> Engine:
         pool_size=4,
         max_overflow=12,
         pool_pre_ping=True,
-        connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "ocrlty"},
+        connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "application_name": "ocrlty", **VANISHED},
     )
     event.listen(engine, "handle_error", _explain_lost_connection)
     return engine

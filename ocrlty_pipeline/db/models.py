@@ -9,6 +9,7 @@ from datetime import date, datetime
 from typing import Literal
 
 from sqlalchemy import CheckConstraint, DateTime, Index, MetaData, Text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 SCHEMA = "ocrlty"
@@ -92,4 +93,24 @@ class BatchRunRow(Base):
     __table_args__ = (
         CheckConstraint("state IN ('running', 'finished', 'failed', 'canceled')", name="state"),
         Index(None, "image_set", "task_id", "fingerprint", "created_at"),
+    )
+
+
+class ApiKeyRow(Base):
+    """One key of the HTTP API, by its hash: the key itself is nowhere."""
+
+    __tablename__ = "api_keys"
+
+    key_id: Mapped[str] = mapped_column(primary_key=True)
+    key_hash: Mapped[bytes]
+    role: Mapped[str]
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    created_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        CheckConstraint("octet_length(key_hash) = 32", name="key_hash"),
+        CheckConstraint("role IN ('client', 'debugger', 'admin')", name="role"),
+        CheckConstraint("scopes <@ ARRAY['extract:run', 'debug:run', 'debug:read_raw', 'runs:delete']", name="scopes"),
     )

@@ -10,10 +10,11 @@ from typing import Any, Self
 import numpy as np
 
 from ocrlty_pipeline.evaluation import metrics
-from ocrlty_pipeline.evaluation.nodes import Side
+from ocrlty_pipeline.evaluation.nodes import Node, Side, Tree
 from ocrlty_pipeline.evaluation.options import EvaluationOptions
 from ocrlty_pipeline.evaluation.outcomes import OUTCOMES, Mismatch, Outcome, Tally
 from ocrlty_pipeline.evaluation.plan import Plan
+from ocrlty_pipeline.evaluation.published import PublishedScores, as_columns, published_scores
 from ocrlty_pipeline.evaluation.results import (
     Evaluation,
     EvaluationIdentity,
@@ -21,6 +22,7 @@ from ocrlty_pipeline.evaluation.results import (
     SampleScore,
     Unscored,
 )
+from ocrlty_pipeline.evaluation.uncertainty import estimates
 from ocrlty_pipeline.ground_truth import GroundTruthMatch
 from ocrlty_pipeline.records import BatchItem
 
@@ -106,12 +108,14 @@ class Comparison:
         counts: leaves by sample, field and outcome.
         mismatches: by sample.
         failed: by sample; a failed one is never exact, even where nothing is expected.
+        published: by sample.
     """
 
     fields: list[str]
     counts: metrics.Counts
     mismatches: list[list[Mismatch]]
     failed: np.ndarray[tuple[int], np.dtype[np.bool_]]
+    published: list[PublishedScores]
     outside_predicted: Counter[str]
     outside_expected: Counter[str]
 
@@ -123,23 +127,33 @@ class Comparison:
 def compare_all(samples: Sequence[Sample], ground_truth: GroundTruthMatch, plan: Plan) -> Comparison:
     """Compare each sample with what is expected of its file; every file must have ground truth."""
     counts = np.zeros((len(samples), len(plan.fields) * OUTCOMES), dtype=np.int32)
-    mismatches = []
+    mismatches, published = [], []
     predicted_side, expected_side = Side(is_prediction=True), Side(is_prediction=False)
     for row, sample in zip(counts, samples, strict=True):
         tally = Tally(len(plan.fields))
-        predicted = None if sample.failure else plan.root.read(sample.predicted, predicted_side)
-        expected = plan.root.read(ground_truth.by_file[sample.file], expected_side)
+        answer, truth = None if sample.failure else sample.predicted, ground_truth.by_file[sample.file]
+        predicted, answer = _read(plan.root, answer, predicted_side)
+        expected, truth = _read(plan.root, truth, expected_side)
         plan.root.compare(predicted, expected, (), tally)
         row[:] = tally.counts
         mismatches.append(tally.mismatches)
+        published.append(published_scores(answer, truth))
     return Comparison(
         fields=plan.fields,
         counts=counts.reshape(len(samples), len(plan.fields), OUTCOMES),
         mismatches=mismatches,
         failed=np.array([sample.failure is not None for sample in samples], dtype=np.bool_),
+        published=published,
         outside_predicted=predicted_side.outside,
         outside_expected=expected_side.outside,
     )
+
+
+def _read(root: Node, document: Any, side: Side) -> tuple[Tree, Any]:
+    """A document's canonical tree, and the document as far as the schema knows it."""
+    before = side.departures
+    tree = root.read(document, side)
+    return tree, document if side.departures == before else root.within_schema(document)
 
 
 def _summary(samples: Sequence[Sample], comparison: Comparison) -> EvaluationSummary:
@@ -158,6 +172,7 @@ def _summary(samples: Sequence[Sample], comparison: Comparison) -> EvaluationSum
         error=metrics.rate(errors.total(), len(samples)),
         micro=metrics.field_score(by_field.sum(axis=0)),
         macro=metrics.macro_scores(by_field),
+        estimates=estimates(comparison.counts, as_columns(comparison.published)),
         errors=_by_frequency(errors),
         latency_ms=metrics.distribution([s.latency_ms for s in samples if s.latency_ms is not None]),
         tokens=dict(tokens),
@@ -185,6 +200,12 @@ def _sample_scores(samples: Sequence[Sample], comparison: Comparison) -> list[Sa
             latency_ms=sample.latency_ms,
             matched=matched[i],
             mismatches=comparison.mismatches[i],
+            anls=published.anls,
+            tree_edit=published.tree_edit,
+            donut=published.donut,
+            kieval=published.kieval,
         )
-        for i, (sample, exact) in enumerate(zip(samples, comparison.exact.tolist(), strict=True))
+        for i, (sample, exact, published) in enumerate(
+            zip(samples, comparison.exact.tolist(), comparison.published, strict=True)
+        )
     ]

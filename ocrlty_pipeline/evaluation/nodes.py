@@ -47,10 +47,12 @@ class Side:
 
     Attributes:
         outside: how often each place held something that the schema does not know.
+        departures: how often a document departed from the schema in its keys, or in writing one item for an array.
     """
 
     is_prediction: bool
     outside: Counter[str] = field(default_factory=Counter)
+    departures: int = 0
 
 
 class Node(Protocol):
@@ -59,6 +61,9 @@ class Node(Protocol):
 
     def read(self, value: Any, side: Side) -> Tree:
         """The canonical tree of a JSON value; None when it holds nothing."""
+
+    def within_schema(self, value: Any) -> Any:
+        """The JSON value without keys that the schema does not know, a single item of an array as an array."""
 
     def overlap(self, predicted: Tree, expected: Tree) -> int:
         """How much two trees share."""
@@ -86,6 +91,9 @@ class LeafNode:
 
     def read(self, value: Any, side: Side) -> Value | None:
         return (self.readers.predicted if side.is_prediction else self.readers.expected)(value)
+
+    def within_schema(self, value: Any) -> Any:
+        return value
 
     def overlap(self, predicted: Tree, expected: Tree) -> int:
         if not isinstance(predicted, Value) or not isinstance(expected, Value):
@@ -142,6 +150,7 @@ class ObjectNode:
             return self._read_other(value, side)
         for key in value.keys() - self.children.keys():
             side.outside[f"{self.path}.{key}" if self.path else key] += 1
+            side.departures += 1
         trees = tuple([child.read(value.get(name), side) for name, child in self.children.items()])
         return trees if any(tree is not None for tree in trees) else None
 
@@ -149,7 +158,15 @@ class ObjectNode:
         if side.is_prediction:
             return Misshapen(value)
         side.outside[self.path] += 1
+        side.departures += 1
         return None
+
+    def within_schema(self, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {
+            name: self.children[name].within_schema(inner) for name, inner in value.items() if name in self.children
+        }
 
     def overlap(self, predicted: Tree, expected: Tree) -> int:
         pairs = zip(self.children.values(), self._trees(predicted), self._trees(expected), strict=True)
@@ -183,8 +200,14 @@ class ArrayNode:
         if value is None:
             return None
         items = value if isinstance(value, list) else [value]
+        side.departures += items is not value
         trees = tuple([self.item.read(item, side) for item in items])
         return trees if any(tree is not None for tree in trees) else None
+
+    def within_schema(self, value: Any) -> Any:
+        if value is None:
+            return None
+        return [self.item.within_schema(item) for item in (value if isinstance(value, list) else [value])]
 
     def overlap(self, predicted: Tree, expected: Tree) -> int:
         if not isinstance(predicted, tuple) or not isinstance(expected, tuple):

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ocrlty_pipeline.evaluation.donut import DonutCounts
+from ocrlty_pipeline.evaluation.kieval import KievalCounts
 from ocrlty_pipeline.evaluation.options import EvaluationOptions
 from ocrlty_pipeline.evaluation.outcomes import Mismatch
 from ocrlty_pipeline.records import Document
@@ -48,6 +50,37 @@ class Rate(Document):
     total: int
 
 
+class Interval(Document):
+    """A figure over the scored documents and its 95 % bootstrap interval; all None where there is nothing to score."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class Estimates(Document):
+    """Each figure of the run with its interval; `uncertainty` defines the intervals, the metric's module the figure.
+
+    Attributes:
+        resamples, seed: of the bootstrap.
+        anls, tree_edit: means over the documents.
+        donut_f1, entity_f1, group_f1, aligned: of the counts summed over the documents; the last three are KIEval's.
+    """
+
+    resamples: int
+    seed: int
+    micro_f1: Interval
+    micro_accuracy: Interval
+    macro_f1: Interval
+    macro_accuracy: Interval
+    anls: Interval
+    tree_edit: Interval
+    donut_f1: Interval
+    entity_f1: Interval
+    group_f1: Interval
+    aligned: Interval
+
+
 class Distribution(Document):
     """Milliseconds over the samples that were timed."""
 
@@ -69,6 +102,7 @@ class EvaluationSummary(Document):
         exact_match: scored samples whose every leaf is matched or absent on both sides.
         schema_valid, error: over all samples of the run; a failed sample is not schema-valid.
         micro: over all leaves alike. macro: the mean of the fields' figures, fields that are not scored left out.
+        estimates: the figures with intervals, and the published ones; None in evaluations older than they are.
         errors: failed samples by error code, `no_prediction` where there is none.
         tokens: sums of what the backend reported.
         outside_predicted, outside_expected: how often each key stood in a document that the schema does not know.
@@ -82,6 +116,7 @@ class EvaluationSummary(Document):
     error: Rate
     micro: FieldScore
     macro: Scores
+    estimates: Estimates | None = None
     errors: dict[str, int]
     latency_ms: Distribution | None
     tokens: dict[str, int]
@@ -97,7 +132,10 @@ class SampleScore(Document):
         accuracy: as `metrics.accuracy` over the sample's leaves.
         exact: whether nothing went wrong.
         matched: matched leaves of each field, in the order of the evaluation's `fields`; with the mismatches, these are
-            the counts of which every figure is made.
+            the counts of which every figure of the fields is made.
+        anls: ANLS* (`anls`).
+        tree_edit: Donut's tree-edit accuracy (`tree_edit`); None when nothing is expected or the trees are too large.
+        donut, kieval: the document's share in the counts of Donut's F1 (`donut`) and of KIEval (`kieval`).
     """
 
     request_id: str
@@ -108,6 +146,10 @@ class SampleScore(Document):
     latency_ms: float | None
     matched: list[int]
     mismatches: list[Mismatch]
+    anls: float | None = None
+    tree_edit: float | None = None
+    donut: DonutCounts | None = None
+    kieval: KievalCounts | None = None
 
 
 class Unscored(Document):

@@ -105,25 +105,38 @@ def _load_schema(path: Path) -> dict[str, Any]:
         schema = json.loads(_read(path))
     except json.JSONDecodeError as error:
         raise TaskError(f"{path}: not JSON: {error}.") from None
+    return checked_schema(schema, str(path))
+
+
+def checked_schema(schema: object, where: str) -> dict[str, Any]:
+    """Return `schema` if a task can have it: answers are validated by it, so what is wrong with it must be found now.
+
+    Args:
+        schema: JSON of unknown making.
+        where: what names it in messages: a path, a field.
+
+    Raises:
+        TaskError: not a JSON Schema of an object, a reference that leads nowhere, a pattern that is none.
+    """
     if not isinstance(schema, dict) or schema.get("type") != "object":
-        raise TaskError(f'{path}: the schema must be an object with "type": "object" at its top.')
+        raise TaskError(f'{where}: the schema must be an object with "type": "object" at its top.')
     try:
-        Draft202012Validator.check_schema(schema)
+        Draft202012Validator.check_schema(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
     except SchemaError as error:
-        raise TaskError(f"{path}: not a JSON Schema (draft 2020-12): {error.message} at {error.json_path}.") from None
-    _refuse_dangling_references(schema, path)
+        raise TaskError(f"{where}: not a JSON Schema (draft 2020-12): {error.message} at {error.json_path}.") from None
+    _refuse_dangling_references(schema, where)
     return schema
 
 
-def _refuse_dangling_references(schema: dict[str, Any], path: Path) -> None:
+def _refuse_dangling_references(schema: dict[str, Any], where: str) -> None:
     """Find now what would otherwise fail at the first answer to be validated."""
     resolver = Registry[Any]().resolver_with_root(DRAFT202012.create_resource(schema))
     for reference in _references(schema):
         try:
             resolver.lookup(reference)
-        except Unresolvable:
+        except (Unresolvable, ValueError):
             raise TaskError(
-                f'{path}: "$ref": "{reference}" leads nowhere; definitions must stand in this file.'
+                f'{where}: "$ref": "{reference}" leads nowhere; definitions must stand in this file.'
             ) from None
 
 

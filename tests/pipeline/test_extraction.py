@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from ocrlty_pipeline.attempts import AttemptPolicy
-from ocrlty_pipeline.backends.base import Completion
+from ocrlty_pipeline.backends.base import Completion, PageSource
 from ocrlty_pipeline.errors import (
     ArtifactNotFoundError,
     BackendError,
@@ -18,6 +18,7 @@ from ocrlty_pipeline.errors import (
 )
 from ocrlty_pipeline.extraction import ExtractInput, ExtractionContext, extract_image
 from ocrlty_pipeline.images import ImageLimits
+from ocrlty_pipeline.plausibility.page import PrintedText
 from ocrlty_pipeline.records import Auth, ExtractRecord
 from ocrlty_pipeline.tasks.registry import load_tasks
 
@@ -43,8 +44,9 @@ class ScriptedBackend:
     model_id = "scripted-1"
     max_concurrency = 8
 
-    def __init__(self, *script):
+    def __init__(self, *script, page=None):
         self._script = iter(script)
+        self._page = page
         self.requests = []
 
     async def complete(self, request):
@@ -52,7 +54,9 @@ class ScriptedBackend:
         line = next(self._script)
         if isinstance(line, Exception):
             raise line
-        return Completion(line, finish_reason="stop", usage={"prompt_tokens": 100, "completion_tokens": 20})
+        return Completion(
+            line, finish_reason="stop", usage={"prompt_tokens": 100, "completion_tokens": 20}, page=self._page
+        )
 
     async def aclose(self):
         pass
@@ -64,10 +68,51 @@ def png(width=200, height=100):
     return buffer.getvalue()
 
 
-def extract(backend, data=None):
-    context = ExtractionContext(TASK, backend, POLICY, ImageLimits(10**6, 10**6), "test", Auth())
+def extract(backend, data=None, **options):
+    context = ExtractionContext(TASK, backend, POLICY, ImageLimits(10**6, 10**6), "test", Auth(), **options)
     given = ExtractInput("r1", png() if data is None else data, {"file": "a.png", "image_ref": "inputs/x"})
     return asyncio.run(extract_image(given, context))
+
+
+def test_figures_that_do_not_add_up_stand_in_the_record():
+    wrong = ANSWER | {"subtotal": "8.00", "tax": "0.48", "cash": "10.00", "change": "1.80"}
+    record = extract(ScriptedBackend(orjson.dumps(wrong).decode()))
+    assert record.ok
+    assert record.meta["checks"]["passed"] == ["change_adds_up"]
+    [violation] = record.meta["checks"]["violated"]
+    assert (violation["check"], violation["paths"]) == ("total_adds_up", ["subtotal", "tax", "total"])
+    assert ExtractRecord.from_bytes(record.to_bytes()) == record
+
+
+PAGE = (PrintedText("TOTAL 8.20", (0.1, 0.2, 0.5, 0.3), 0.97),)
+WHERE = {"total": {"found": True, "box": [0.1, 0.2, 0.5, 0.3], "score": 0.97, "likeness": 1.0}}
+
+
+def test_an_answer_is_looked_for_in_what_its_backend_has_read():
+    record = extract(ScriptedBackend(orjson.dumps(ANSWER).decode(), page=PAGE))
+    assert record.meta["grounding"] == WHERE
+    assert record.meta["checks"] == {"passed": ["printed"], "violated": []}
+
+
+def test_an_image_that_no_backend_has_read_is_read_where_that_is_wished():
+    async def read(image):
+        assert image.width == 200
+        return PAGE
+
+    answer = orjson.dumps(ANSWER).decode()
+    assert "grounding" not in extract(ScriptedBackend(answer)).meta
+    assert extract(ScriptedBackend(answer), page_source=PageSource(read=read)).meta["grounding"] == WHERE
+    never = extract(ScriptedBackend(answer, page=PAGE), page_source=PageSource(use_backends=False))
+    assert "grounding" not in never.meta
+
+
+def test_that_an_image_could_not_be_read_is_no_fault_of_the_answer():
+    async def read(_image):
+        raise BackendError("The ocr engine failed.")
+
+    record = extract(ScriptedBackend(orjson.dumps(ANSWER).decode()), page_source=PageSource(read=read))
+    assert record.ok
+    assert record.meta["grounding_error"]["message"] == "The ocr engine failed."
 
 
 def test_a_good_answer_gives_a_record_that_names_all_it_was_made_with():

@@ -46,7 +46,8 @@ class S3Server:
 
 @contextmanager
 def running_s3() -> Iterator[S3Server]:
-    command = [sys.executable, "-W", "ignore", __file__]
+    # -P: a module beside this one must not stand in for a package that moto imports.
+    command = [sys.executable, "-P", "-W", "ignore", __file__]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
             yield S3Server(f"http://127.0.0.1:{int(process.stdout.readline())}")

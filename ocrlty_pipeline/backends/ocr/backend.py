@@ -18,10 +18,12 @@ from ocrlty_pipeline.backends.base import Completion, InferenceRequest
 from ocrlty_pipeline.backends.ocr.engine import MODEL_ID, OcrEngine
 from ocrlty_pipeline.backends.ocr.layout import Line, page_skew, printed_lines
 from ocrlty_pipeline.backends.ocr.line_items import line_items
+from ocrlty_pipeline.backends.ocr.pages import printed_page
 from ocrlty_pipeline.backends.ocr.receipt_fields import receipt_fields
 from ocrlty_pipeline.backends.ocr.receipt_header import receipt_header
 from ocrlty_pipeline.errors import BackendMisconfiguredError
-from ocrlty_pipeline.images import reduced
+from ocrlty_pipeline.images import CheckedImage, reduced
+from ocrlty_pipeline.plausibility.page import Page
 
 Rules = Callable[[Sequence[Line]], Mapping[str, Any]]
 # Rules for another task are one module and one line here.
@@ -81,10 +83,32 @@ class OcrBackend:
 
 
 def _complete(shared: Readers, request: InferenceRequest, rules: Rules) -> Completion:
-    boxes = shared.engine().read(reduced(request.image.upright(), request.scale))
-    lines = printed_lines(boxes)
-    meta = {"ocr_boxes": len(boxes), "ocr_lines": len(lines), "ocr_skew_rad": round(page_skew(boxes), 4)}
-    return Completion(json.dumps(rules(lines), ensure_ascii=False), "stop", None, meta)
+    image = reduced(request.image.upright(), request.scale)
+    reading = shared.engine().read(image)
+    lines = printed_lines(reading.boxes)
+    meta = {
+        "ocr_boxes": len(reading.boxes),
+        "ocr_lines": len(lines),
+        "ocr_skew_rad": round(page_skew(reading.boxes), 4),
+    }
+    answer = json.dumps(rules(lines), ensure_ascii=False)
+    return Completion(answer, "stop", None, meta, printed_page(reading, lines, image.size))
+
+
+async def read_page(image: CheckedImage, *, workers: int) -> Page:
+    """What is printed on an image, for whoever wants to find another backend's answers there.
+
+    Raises:
+        BackendError: the engine failed on this image, or is not installed whole.
+    """
+    shared = readers(workers)
+    return await asyncio.get_running_loop().run_in_executor(shared.executor, _read_page, shared, image)
+
+
+def _read_page(shared: Readers, image: CheckedImage) -> Page:
+    upright = image.upright()
+    reading = shared.engine().read(upright)
+    return printed_page(reading, printed_lines(reading.boxes), upright.size)
 
 
 def rules_of(task_id: str) -> Rules:

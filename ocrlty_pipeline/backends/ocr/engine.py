@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,21 @@ MAX_ASPECT = 3
 TURNS = (Image.Transpose.ROTATE_270, Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180)
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read of one image.
+
+    Attributes:
+        boxes: in pixels of the image as turned.
+        turn: how the image was turned to be legible; None for not at all.
+        size: width and height of the image as turned, in pixels.
+    """
+
+    boxes: list[TextBox]
+    turn: Image.Transpose | None
+    size: tuple[int, int]
+
+
 class OcrEngine:
     """One loaded engine. Not for concurrent use: one thread, one engine.
 
@@ -41,23 +57,22 @@ class OcrEngine:
     def __init__(self, *, threads: int) -> None:
         self._rapidocr = _load(threads)
 
-    def read(self, image: Image.Image) -> list[TextBox]:
+    def read(self, image: Image.Image) -> Reading:
         """Find and read the text of an RGB image; of a page on its side or upside down, in the first legible turn.
-
-        Boxes are in pixels of the image as turned.
 
         Raises:
             BackendError: the engine failed on this image.
         """
         image = _padded(image)
-        readings = [self._read(image)]
+        readings = [self._read(image, None)]
         # Where no text is found upright, none is found turned.
-        while readings[0] and _legibility(readings[-1]) < LEGIBLE and len(readings) <= len(TURNS):
-            readings.append(self._read(image.transpose(TURNS[len(readings) - 1])))
-        return max(readings, key=_legibility)
+        while readings[0].boxes and _legibility(readings[-1].boxes) < LEGIBLE and len(readings) <= len(TURNS):
+            readings.append(self._read(image, TURNS[len(readings) - 1]))
+        return max(readings, key=lambda reading: _legibility(reading.boxes))
 
-    def _read(self, image: Image.Image) -> list[TextBox]:
-        pixels = np.asarray(image)[:, :, ::-1]  # RapidOCR takes BGR
+    def _read(self, image: Image.Image, turn: Image.Transpose | None) -> Reading:
+        turned = image if turn is None else image.transpose(turn)
+        pixels = np.asarray(turned)[:, :, ::-1]  # RapidOCR takes BGR
         try:
             found = self._rapidocr(pixels)
         # RapidOCR, OpenCV and onnxruntime each raise their own, down to plain Exception.
@@ -65,7 +80,7 @@ class OcrEngine:
             raise BackendError(
                 f"The ocr engine failed on an image of {image.width} x {image.height} pixels: {error}."
             ) from error
-        return list(_boxes(found))
+        return Reading(list(_boxes(found)), turn, turned.size)
 
 
 def _padded(image: Image.Image) -> Image.Image:

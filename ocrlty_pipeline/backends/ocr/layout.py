@@ -57,6 +57,7 @@ class Span:
     top: float
     right: float
     bottom: float
+    box: TextBox
 
     @property
     def height(self) -> float:
@@ -126,7 +127,7 @@ def _deskewed(box: TextBox, skew: float) -> Span:
     ys = [x * sin + y * cos for x, y in box.quad]
     # Means of opposite corners, since a box's own slant must not make it taller than its text.
     top, bottom = sorted(((ys[0] + ys[1]) / 2, (ys[2] + ys[3]) / 2))
-    return Span(box.text.strip(), min(xs), top, max(xs), bottom)
+    return Span(box.text.strip(), min(xs), top, max(xs), bottom, box)
 
 
 def _row_of(span: Span, rows: list[list[Span]]) -> list[Span] | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
-from ocrlty_pipeline.ground_truth import read_ground_truth_file
+from ocrlty_pipeline.datasets.sources import Format, read_ground_truth
 from ocrlty_pipeline.image_folders import EVERY_FILE
 from ocrlty_pipeline.image_sets import FolderSource
 from ocrlty_pipeline.orchestration.failures import as_dagster_failures
@@ -28,7 +28,10 @@ class FolderConfig(dg.Config):
 class GroundTruthConfig(dg.Config):
     """A ground-truth file."""
 
-    gt_path: str | None = Field(default=None, description="JSON file under DATA_ROOT; null changes nothing.")
+    gt_path: str | None = Field(
+        default=None, description="File, or folder of a data set, under DATA_ROOT; null changes nothing."
+    )
+    gt_format: Format = Field(default="auto", description="Its format; auto goes by a file's suffix.")
     gt_image_key: str = Field(default="file", description="Key under which an entry names its image.")
 
 
@@ -77,10 +80,11 @@ def ground_truth(
         return
     services = ocrlty.services
     with as_dagster_failures():
-        given = read_ground_truth_file(Path(config.gt_path), services.settings.data_root_path)
+        root, image_key = services.settings.data_root_path, config.gt_image_key
+        records = read_ground_truth(Path(config.gt_path), root, config.gt_format, image_key)
         match, stored = asyncio.run(
-            services.image_sets.attach_ground_truth(
-                context.partition_key, given, source=config.gt_path, image_key=config.gt_image_key
+            services.image_sets.attach_records(
+                context.partition_key, records, source=config.gt_path, image_key=image_key
             )
         )
     yield dg.MaterializeResult(

@@ -11,7 +11,8 @@ from ocrlty_pipeline.batches.journal import Claim
 from ocrlty_pipeline.batches.progress import Stop
 from ocrlty_pipeline.batches.runner import GIVE_UP_AFTER, BatchJob, BatchRunner, item_request_id
 from ocrlty_pipeline.errors import BackendError, BackendMisconfiguredError, TransientBackendError
-from ocrlty_pipeline.records import BatchRun
+from ocrlty_pipeline.orchestration.asset_checks import check_extractions
+from ocrlty_pipeline.records import BatchRun, CheckCount
 from tests.pipeline.batches.conftest import CountingBackend
 
 CLAIM = Claim("run-1", "run-1", datetime.now(UTC).date())
@@ -49,6 +50,18 @@ def test_a_limit_takes_the_first_images(services, import_images, context):
     images = import_images(10)
     outcome = execute(services, BatchJob(CLAIM, images, context(CountingBackend()), concurrency=2, limit=3))
     assert outcome.header.item_count == len(outcome.items) == 3
+
+
+def test_checks_without_ground_truth_are_counted_by_image(services, import_images, context):
+    days = {1: "14/03/2018", 2: "14/03/2018", 3: "14/03/2108"}
+    backend = CountingBackend(lambda number: {"date": days.get(number)})
+    outcome = execute(services, BatchJob(CLAIM, import_images(5), context(backend), concurrency=1))
+    batch = BatchRun.from_bytes(outcome.to_bytes())
+    assert batch.checks == {"date_possible": CheckCount(passed=2, violated=1)}
+    assert [item.checks_passed for item in batch.items] == [["date_possible"], ["date_possible"], [], [], []]
+    assert [violation.paths for violation in batch.items[2].violations] == [["date"]]
+    plausible = next(result for result in check_extractions(batch) if result.check_name == "plausible")
+    assert not plausible.passed
 
 
 def test_one_failing_image_does_not_touch_its_neighbours(services, import_images, context):

@@ -74,3 +74,11 @@ def test_dagster_s_url_keeps_the_password():
 )
 def test_a_url_is_described_without_user_and_password(url, words):
     assert describe(make_url(url)) == words
+
+
+def test_a_server_that_vanished_is_noticed_within_half_a_minute(engine):
+    with engine.connect() as connection:
+        options = connection.connection.driver_connection.info.get_parameters()
+    idle, interval, count = (int(options[f"keepalives_{name}"]) for name in ("idle", "interval", "count"))
+    assert idle + interval * count <= 30
+    assert int(options["tcp_user_timeout"]) <= 30_000

@@ -37,7 +37,13 @@ def test_migrations_make_the_tables_that_the_models_describe(empty):
         for table in Base.metadata.tables.values()
         for constraint in inspect(empty).get_check_constraints(table.name, schema=SCHEMA)
     }
-    assert checks == {"artifacts_kind_check", "batch_runs_state_check"}
+    assert checks == {
+        "artifacts_kind_check",
+        "batch_runs_state_check",
+        "api_keys_key_hash_check",
+        "api_keys_role_check",
+        "api_keys_scopes_check",
+    }
 
 
 def test_nothing_of_ours_lies_where_dagster_keeps_its_tables(empty):
@@ -63,7 +69,8 @@ def test_two_processes_may_migrate_at_once(empty, empty_database_url):
     for process in processes:
         process.join()
     assert [process.exitcode for process in processes] == [0, 0]
-    assert set(inspect(empty).get_table_names(schema=SCHEMA)) == {"alembic_version", "artifacts", "batch_runs"}
+    tables = set(inspect(empty).get_table_names(schema=SCHEMA))
+    assert tables == {"alembic_version", "artifacts", "batch_runs", "api_keys"}
 
 
 def test_a_migration_that_fails_leaves_nothing_behind(empty):

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from ocrlty_pipeline.backends.base import InferenceRequest
 from ocrlty_pipeline.backends.ocr import backend as backend_module
 from ocrlty_pipeline.backends.ocr.backend import RULES, OcrBackend
-from ocrlty_pipeline.backends.ocr.engine import OcrEngine
+from ocrlty_pipeline.backends.ocr.engine import OcrEngine, Reading
 from ocrlty_pipeline.backends.ocr.layout import printed_lines
 from ocrlty_pipeline.errors import BackendMisconfiguredError
 from ocrlty_pipeline.images import ImageLimits, check_image
@@ -64,7 +64,7 @@ class FakeEngine:
         self.threads = threads
 
     def read(self, image):
-        return [box(f"TOTAL {image.width}.00", 40, 40)]
+        return Reading([box(f"TOTAL {image.width}.00", 40, 40)], None, image.size)
 
 
 @pytest.fixture
@@ -113,12 +113,16 @@ def test_a_drawn_receipt_is_read_by_the_real_engine_for_all_three_tasks(capfd):
     ]
     assert (fields.finish_reason, fields.usage) == ("stop", None)
     assert fields.meta["ocr_lines"] == len(RECEIPT)
+    company = next(piece for piece in header.page if piece.text == "PELANGI CAFE SDN BHD")
+    height = 80 + 48 * len(RECEIPT)
+    assert company.box[1] == pytest.approx(40 / height, abs=0.02)
+    assert company.box[3] < 88 / height
     assert capfd.readouterr() == ("", ""), "the engine's own messages reached the terminal"
 
 
 def test_a_page_on_its_side_is_read_as_if_it_were_upright():
     page = drawn(RECEIPT[:5]).transpose(Image.Transpose.ROTATE_90)
-    lines = [line.text for line in printed_lines(OcrEngine(threads=2).read(page))]
+    lines = [line.text for line in printed_lines(OcrEngine(threads=2).read(page).boxes)]
     assert lines == [" ".join(row).strip() for row in RECEIPT[:5]]
 
 
@@ -146,7 +150,7 @@ def test_the_event_loop_runs_on_while_an_image_is_read(fake_engine, monkeypatch)
 
     def wait_for_the_loop(self, image):
         assert loop_ran.wait(timeout=10), "the event loop stood still"
-        return []
+        return Reading([], None, image.size)
 
     monkeypatch.setattr(fake_engine, "read", wait_for_the_loop)
 
@@ -164,7 +168,9 @@ def test_the_event_loop_runs_on_while_an_image_is_read(fake_engine, monkeypatch)
 def test_cores_are_shared_out_among_the_workers(fake_engine, monkeypatch):
     monkeypatch.setattr(backend_module.os, "cpu_count", lambda: 4)
     threads = []
-    monkeypatch.setattr(fake_engine, "read", lambda self, _: threads.append(self.threads) or [])
+    monkeypatch.setattr(
+        fake_engine, "read", lambda self, _: threads.append(self.threads) or Reading([], None, (64, 48))
+    )
     complete(request("receipt_fields_v1"), workers=2)
     complete(request("receipt_fields_v1"), workers=16)
     assert threads == [2, 1]

@@ -1,0 +1,1 @@
+"""Who asks: keys, their roles and scopes, and how much each may ask for."""
