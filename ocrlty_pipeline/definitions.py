@@ -14,6 +14,7 @@ from ocrlty_pipeline.orchestration.io_managers import ArtifactIOManager
 from ocrlty_pipeline.orchestration.ops import extracts_spec
 from ocrlty_pipeline.orchestration.partitions import batch_partitions
 from ocrlty_pipeline.orchestration.resources import OcrltyResource
+from ocrlty_pipeline.orchestration.schedules import scheduled_image_sets
 from ocrlty_pipeline.settings import load_settings
 from ocrlty_pipeline.tasks.registry import load_tasks
 
@@ -32,6 +33,7 @@ def build_defs(*, resource_overrides: Mapping[str, object] | None = None) -> dg.
     return dg.Definitions(
         assets=[image_set, ground_truth, extractions, evaluation, extracts_spec],
         jobs=jobs.build_jobs(),
+        schedules=[scheduled_image_sets],
         resources={**resources, **(resource_overrides or {})},
         # One step bounds itself: a process of its own for it would only add seconds.
         executor=dg.in_process_executor,

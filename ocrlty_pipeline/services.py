@@ -15,6 +15,7 @@ from ocrlty_pipeline.db.engine import create_engine
 from ocrlty_pipeline.errors import ConfigError
 from ocrlty_pipeline.image_sets import FolderLimits, ImageSets
 from ocrlty_pipeline.images import ImageLimits
+from ocrlty_pipeline.rerun_schedules import RerunSchedules
 from ocrlty_pipeline.runs import Runs
 from ocrlty_pipeline.settings import Settings
 from ocrlty_pipeline.tasks.registry import TaskRegistry, load_tasks
@@ -59,6 +60,10 @@ class Services:
     @cached_property
     def journal(self) -> BatchJournal:
         return BatchJournal(self.engine)
+
+    @cached_property
+    def rerun_schedules(self) -> RerunSchedules:
+        return RerunSchedules(self.engine)
 
     @cached_property
     def runs(self) -> Runs:
