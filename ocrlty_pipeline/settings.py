@@ -38,6 +38,7 @@ OWN_PREFIXES = (
     "DEBUG_MODE",
     "LOG_",
     "OUTBOUND_",
+    "INBOX_",
 )
 
 Positive = Annotated[int, Field(gt=0)]
@@ -133,6 +134,10 @@ class Settings(BaseSettings):
     online_max_waiting: Annotated[int, Field(ge=0)] = 256
     online_max_shared: Positive = 64
 
+    # What arrives under DATA_ROOT/inbox
+    inbox_stable_s: Seconds = 30.0
+    inbox_tasks: Annotated[tuple[str, ...], NoDecode] = ("receipt_fields_v1",)
+
     # How batches report
     jobs_max_concurrency: Positive = 32
     jobs_progress_min_seconds: Seconds = 1.0
@@ -167,6 +172,11 @@ class Settings(BaseSettings):
         if isinstance(origins, tuple) and any(origin != "*" and not _ORIGIN.match(origin) for origin in origins):
             raise ValueError("must be origins such as https://app.example.org, with commas between, or * for all")
         return origins
+
+    @field_validator("inbox_tasks", mode="before")
+    @classmethod
+    def _names(cls, value: object) -> object:
+        return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
     @field_validator("log_level", mode="before")
     @classmethod
