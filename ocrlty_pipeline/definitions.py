@@ -14,6 +14,8 @@ from ocrlty_pipeline.orchestration.io_managers import ArtifactIOManager
 from ocrlty_pipeline.orchestration.ops import extracts_spec
 from ocrlty_pipeline.orchestration.partitions import batch_partitions
 from ocrlty_pipeline.orchestration.resources import OcrltyResource
+from ocrlty_pipeline.orchestration.schedules import scheduled_image_sets
+from ocrlty_pipeline.orchestration.sensors import build_sensors
 from ocrlty_pipeline.settings import load_settings
 from ocrlty_pipeline.tasks.registry import load_tasks
 
@@ -29,9 +31,12 @@ def build_defs(*, resource_overrides: Mapping[str, object] | None = None) -> dg.
     extractions, evaluation = build_extractions(partitions), build_evaluation(partitions)
     ocrlty = OcrltyResource()
     resources = {"ocrlty": ocrlty, "artifacts": ArtifactIOManager(ocrlty=ocrlty)}
+    all_jobs = jobs.build_jobs()
     return dg.Definitions(
         assets=[image_set, ground_truth, extractions, evaluation, extracts_spec],
-        jobs=jobs.build_jobs(),
+        jobs=all_jobs,
+        schedules=[scheduled_image_sets],
+        sensors=build_sensors(all_jobs),
         resources={**resources, **(resource_overrides or {})},
         # One step bounds itself: a process of its own for it would only add seconds.
         executor=dg.in_process_executor,

@@ -20,6 +20,7 @@ from ocrlty_pipeline.ground_truth_drafts import GroundTruthDrafts
 from ocrlty_pipeline.ground_truth_registry import GroundTruths
 from ocrlty_pipeline.image_sets import FolderLimits, ImageSets
 from ocrlty_pipeline.images import ImageLimits
+from ocrlty_pipeline.rerun_schedules import RerunSchedules
 from ocrlty_pipeline.runs import Runs
 from ocrlty_pipeline.settings import Settings
 from ocrlty_pipeline.tasks.registry import TaskRegistry, load_tasks
@@ -84,6 +85,10 @@ class Services:
     @cached_property
     def journal(self) -> BatchJournal:
         return BatchJournal(self.engine)
+
+    @cached_property
+    def rerun_schedules(self) -> RerunSchedules:
+        return RerunSchedules(self.engine)
 
     @cached_property
     def runs(self) -> Runs:

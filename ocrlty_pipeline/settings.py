@@ -38,6 +38,7 @@ OWN_PREFIXES = (
     "DEBUG_MODE",
     "LOG_",
     "OUTBOUND_",
+    "INBOX_",
 )
 
 Positive = Annotated[int, Field(gt=0)]
@@ -56,6 +57,7 @@ class Settings(BaseSettings):
 
     # Where things are kept
     ocrlty_home: Path = Path(".ocrlty")
+    ocrlty_workspace: Path | None = None
     database_url: SecretStr | None = None
     artifacts_dir: Path | None = None
     data_root: Path = Path()
@@ -135,6 +137,10 @@ class Settings(BaseSettings):
     online_batch_workers: Positive = 2
     online_max_waiting_batches: Annotated[int, Field(ge=0)] = 16
 
+    # What arrives under DATA_ROOT/inbox
+    inbox_stable_s: Seconds = 30.0
+    inbox_tasks: Annotated[tuple[str, ...], NoDecode] = ("receipt_fields_v1",)
+
     # How batches report
     jobs_max_concurrency: Positive = 32
     jobs_progress_every_n: Positive = 1
@@ -170,6 +176,11 @@ class Settings(BaseSettings):
         if isinstance(origins, tuple) and any(origin != "*" and not _ORIGIN.match(origin) for origin in origins):
             raise ValueError("must be origins such as https://app.example.org, with commas between, or * for all")
         return origins
+
+    @field_validator("inbox_tasks", mode="before")
+    @classmethod
+    def _names(cls, value: object) -> object:
+        return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value
 
     @field_validator("log_level", mode="before")
     @classmethod

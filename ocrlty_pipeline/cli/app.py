@@ -20,18 +20,22 @@ from ocrlty_pipeline.errors import OcrltyError
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Where a command is, `module:function` below `ocrlty_pipeline.cli`, and its line in the list of commands."""
+    """Where a command is, `module:name` below `ocrlty_pipeline.cli`, and its line in the list of commands.
+
+    The name is a function's, or that of a group of commands.
+    """
 
     place: str
     help: str
     takes_all: bool = False
 
-    def load(self) -> Callable[..., Any]:
-        module, _, function = self.place.partition(":")
-        loaded: Callable[..., Any] = getattr(import_module(f"ocrlty_pipeline.cli.{module}"), function)
+    def load(self) -> Callable[..., Any] | typer.Typer:
+        module, _, name = self.place.partition(":")
+        loaded: Callable[..., Any] | typer.Typer = getattr(import_module(f"ocrlty_pipeline.cli.{module}"), name)
         return loaded
 
 
+_PASSES_ALL = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 COMMANDS = {
     "import": Command("images:import_", "Register a folder as an image set, with its ground truth if there is some."),
     "run": Command("runs:run", "Extract an image set with a task, and score the result where there is ground truth."),
@@ -39,6 +43,7 @@ COMMANDS = {
     "batch": Command("remote.batches:batch", "Extract a folder through a running service."),
     "jobs": Command("remote.jobs:jobs", "List the jobs of a running service, or show, follow or cancel one."),
     "runs": Command("remote.runs:runs", "List the batch runs of a running service, or print one."),
+    "schedule": Command("schedules:schedule", "Run image sets again at set times."),
     "export": Command("exports:export", "Write a run's predictions and scores as CSV, JSON lines or Parquet."),
     "reindex": Command("images:reindex", "Rebuild the index from the stored artifacts, which are the source of truth."),
     "backup": Command("backups:backup", "Write all artifacts to one .tar.gz file."),
@@ -63,13 +68,13 @@ def build_app(asked_for: str | None) -> typer.Typer:
         """Typer takes a single command for the whole program; ours are always several."""
 
     for name, command in COMMANDS.items():
-        function = command.load() if name == asked_for else _not_asked_for
-        context = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
-        app.command(
-            name,
-            context_settings=context if command.takes_all else None,
-            short_help=command.help,
-        )(function)
+        loaded = command.load() if name == asked_for else _not_asked_for
+        if isinstance(loaded, typer.Typer):
+            app.add_typer(loaded, name=name)
+        else:
+            app.command(name, context_settings=_PASSES_ALL if command.takes_all else None, short_help=command.help)(
+                loaded
+            )
     return app
 
 

@@ -165,3 +165,17 @@ class ApiKeyRow(Base):
         CheckConstraint("role IN ('client', 'debugger', 'admin')", name="role"),
         CheckConstraint("scopes <@ ARRAY['extract:run', 'debug:run', 'debug:read_raw', 'runs:delete']", name="scopes"),
     )
+
+
+class RerunScheduleRow(Base):
+    """An image set that is run again at set times."""
+
+    __tablename__ = "rerun_schedules"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    image_set: Mapped[str]
+    task_id: Mapped[str]
+    cron: Mapped[str]
+    timezone: Mapped[str]
+    active: Mapped[bool]
+    since: Mapped[datetime]

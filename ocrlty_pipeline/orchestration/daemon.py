@@ -36,6 +36,7 @@ from sqlalchemy import make_url
 from ocrlty_pipeline.deployment import deployment_file
 from ocrlty_pipeline.orchestration.warm.instances import pool_connections
 from ocrlty_pipeline.orchestration.warm.launcher import WarmRunLauncher
+from ocrlty_pipeline.settings import load_settings
 
 logger = logging.getLogger("dagster.daemon.ocrlty")
 
@@ -162,7 +163,8 @@ def _daemon_of(instance: dg.DagsterInstance, kind: str) -> DagsterDaemon[Any]:
 def main() -> None:
     """Run until SIGINT or SIGTERM; the instance is the one that DAGSTER_HOME names."""
     setup_interrupt_handlers()
-    target = WorkspaceFileTarget([str(deployment_file("workspace.yaml"))])
+    workspace = load_settings().ocrlty_workspace or deployment_file("workspace.yaml")
+    target = WorkspaceFileTarget([str(workspace)])
     with capture_interrupts(), dg.DagsterInstance.get() as instance:
         pool_connections(instance)
         if isinstance(instance.run_launcher, WarmRunLauncher):
