@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from ocrlty_pipeline.artifacts.index import ArtifactIndex
 from ocrlty_pipeline.artifacts.store import ArtifactStore
+from ocrlty_pipeline.baselines import Baselines
 from ocrlty_pipeline.batches.journal import BatchJournal
 from ocrlty_pipeline.db.engine import create_engine
 from ocrlty_pipeline.errors import ConfigError
@@ -63,6 +64,10 @@ class Services:
     @cached_property
     def runs(self) -> Runs:
         return Runs(self.store, self.index)
+
+    @cached_property
+    def baselines(self) -> Baselines:
+        return Baselines(self.engine)
 
     @property
     def image_limits(self) -> ImageLimits:

@@ -93,3 +93,16 @@ class BatchRunRow(Base):
         CheckConstraint("state IN ('running', 'finished', 'failed', 'canceled')", name="state"),
         Index(None, "image_set", "task_id", "fingerprint", "created_at"),
     )
+
+
+class BaselineRow(Base):
+    """The run that later runs of an image set through a task are held against."""
+
+    __tablename__ = "baselines"
+
+    image_set: Mapped[str] = mapped_column(primary_key=True)
+    task_id: Mapped[str] = mapped_column(primary_key=True)
+    run_id: Mapped[str]
+    max_drop: Mapped[float]
+    blocking: Mapped[bool]
+    set_at: Mapped[datetime]
