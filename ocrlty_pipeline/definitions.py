@@ -10,6 +10,7 @@ from ocrlty_pipeline.orchestration import jobs
 from ocrlty_pipeline.orchestration.assets.evaluations import build_evaluation
 from ocrlty_pipeline.orchestration.assets.extractions import build_extractions
 from ocrlty_pipeline.orchestration.assets.image_sets import ground_truth, image_set
+from ocrlty_pipeline.orchestration.assets.leaderboards import build_leaderboard
 from ocrlty_pipeline.orchestration.io_managers import ArtifactIOManager
 from ocrlty_pipeline.orchestration.ops import extracts_spec
 from ocrlty_pipeline.orchestration.partitions import batch_partitions
@@ -30,7 +31,7 @@ def build_defs(*, resource_overrides: Mapping[str, object] | None = None) -> dg.
     ocrlty = OcrltyResource()
     resources = {"ocrlty": ocrlty, "artifacts": ArtifactIOManager(ocrlty=ocrlty)}
     return dg.Definitions(
-        assets=[image_set, ground_truth, extractions, evaluation, extracts_spec],
+        assets=[image_set, ground_truth, extractions, evaluation, build_leaderboard(partitions), extracts_spec],
         jobs=jobs.build_jobs(),
         resources={**resources, **(resource_overrides or {})},
         # One step bounds itself: a process of its own for it would only add seconds.

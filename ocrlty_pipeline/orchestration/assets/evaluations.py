@@ -8,6 +8,7 @@ from pydantic import Field
 from ocrlty_pipeline.evaluation.results import Evaluation
 from ocrlty_pipeline.orchestration.asset_checks import EVALUATION_CHECKS, check_evaluation
 from ocrlty_pipeline.orchestration.assets.image_sets import ground_truth
+from ocrlty_pipeline.orchestration.baseline_check import NO_REGRESSION, check_baseline
 from ocrlty_pipeline.orchestration.failures import as_dagster_failures
 from ocrlty_pipeline.orchestration.metadata import evaluation_metadata
 from ocrlty_pipeline.orchestration.partitions import split_batch_key
@@ -32,7 +33,7 @@ def build_evaluation(partitions: dg.MultiPartitionsDefinition) -> dg.AssetsDefin
         group_name=GROUP,
         kinds={"json"},
         io_manager_key="artifacts",
-        check_specs=EVALUATION_CHECKS,
+        check_specs=[*EVALUATION_CHECKS, NO_REGRESSION],
         description="A batch run scored against ground truth: per field, per sample, per run.",
     )
     def evaluation(
@@ -45,5 +46,6 @@ def build_evaluation(partitions: dg.MultiPartitionsDefinition) -> dg.AssetsDefin
             scored = score_batch(services, row)
         yield dg.Output(scored, metadata=evaluation_metadata(scored))
         yield from check_evaluation(scored)
+        yield check_baseline(services, scored)
 
     return evaluation
