@@ -18,6 +18,7 @@ from ocrlty_pipeline.extraction import ExtractionContext
 from ocrlty_pipeline.records import Auth
 from ocrlty_pipeline.services import Services
 from ocrlty_pipeline.settings import Settings
+from ocrlty_pipeline.task_texts import keep_texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,7 @@ def finish_batch(services: Services, outcome: BatchOutcome) -> str:
     """Store the batch artifact, then close the journal; returns the artifact's key."""
     if not outcome.stored:
         facts = outcome.header.model_dump(mode="json")
+        asyncio.run(keep_texts(services.store, services.tasks[outcome.header.task_id]))
         asyncio.run(services.runs.save(outcome.rel, outcome.to_bytes(), facts))
         services.journal.close(outcome.header.run_id, outcome.header.status)
     return outcome.rel
