@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import typer
 
-from ocrlty_pipeline.cli import comparing, exports, images, runs, service
+from ocrlty_pipeline.cli import comparing, exports, images, reports, runs, service
 from ocrlty_pipeline.cli.output import say
 from ocrlty_pipeline.errors import OcrltyError
 
@@ -23,6 +23,7 @@ app.command("import")(images.import_)
 app.command("reindex")(images.reindex)
 app.command("run")(runs.run)
 app.command("export")(exports.export)
+app.command("report")(reports.report)
 app.command("compare")(comparing.compare)
 app.command("gate")(comparing.gate_)
 app.command("baseline")(comparing.baseline)
