@@ -10,6 +10,7 @@ from ocrlty_pipeline.orchestration import jobs
 from ocrlty_pipeline.orchestration.assets.evaluations import build_evaluation
 from ocrlty_pipeline.orchestration.assets.extractions import build_extractions
 from ocrlty_pipeline.orchestration.assets.image_sets import ground_truth, image_set
+from ocrlty_pipeline.orchestration.assets.leaderboards import build_leaderboard
 from ocrlty_pipeline.orchestration.io_managers import ArtifactIOManager
 from ocrlty_pipeline.orchestration.ops import extracts_spec
 from ocrlty_pipeline.orchestration.partitions import batch_partitions
@@ -33,7 +34,7 @@ def build_defs(*, resource_overrides: Mapping[str, object] | None = None) -> dg.
     resources = {"ocrlty": ocrlty, "artifacts": ArtifactIOManager(ocrlty=ocrlty)}
     all_jobs = jobs.build_jobs()
     return dg.Definitions(
-        assets=[image_set, ground_truth, extractions, evaluation, extracts_spec],
+        assets=[image_set, ground_truth, extractions, evaluation, build_leaderboard(partitions), extracts_spec],
         jobs=all_jobs,
         schedules=[scheduled_image_sets],
         sensors=build_sensors(all_jobs),

@@ -78,13 +78,19 @@ class CheckedImage:
     def sha256(self) -> str:
         return hashlib.sha256(self.data).hexdigest()
 
-    def upright(self) -> Image.Image:
+    def upright(self, at_least: tuple[int, int] | None = None) -> Image.Image:
         """Decode the first frame or page to an upright RGB image (transparency on white).
+
+        Args:
+            at_least: width and height, as stored, that suffice: a JPEG is then decoded to an eighth, a quarter or half
+                of its size, no smaller than this, which is that much quicker.
 
         Raises:
             ImageError: the pixels turn out to be broken.
         """
         with _decoding(), Image.open(io.BytesIO(self.data), formats=list(FORMATS)) as stored:
+            if at_least is not None:
+                stored.draft(None, at_least)
             image = ImageOps.exif_transpose(stored)
             if self.deep:
                 image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))

@@ -13,6 +13,7 @@ from ocrlty_pipeline.artifacts.ground_truth_index import GroundTruthIndex, groun
 from ocrlty_pipeline.artifacts.index import ArtifactIndex
 from ocrlty_pipeline.artifacts.run_items import RunItems
 from ocrlty_pipeline.artifacts.store import ArtifactStore
+from ocrlty_pipeline.baselines import Baselines
 from ocrlty_pipeline.batches.journal import BatchJournal
 from ocrlty_pipeline.db.engine import create_engine
 from ocrlty_pipeline.errors import ConfigError
@@ -93,6 +94,10 @@ class Services:
     @cached_property
     def runs(self) -> Runs:
         return Runs(self.store, self.index, self.run_items)
+
+    @cached_property
+    def baselines(self) -> Baselines:
+        return Baselines(self.engine)
 
     @property
     def image_limits(self) -> ImageLimits:

@@ -155,6 +155,13 @@ class ArtifactIndex:
         same = _rows("batch").where(_TABLE.c.image_set == image_set, _TABLE.c.task_id == task_id)
         return self._first(same.order_by(*_NEWEST_FIRST))
 
+    def batches(self, image_set: str, task_id: str | None = None) -> list[IndexRow]:
+        """The batch runs of an image set, newest first; through one task where it is named."""
+        query = _rows("batch").where(_TABLE.c.image_set == image_set)
+        if task_id is not None:
+            query = query.where(_TABLE.c.task_id == task_id)
+        return self._all(query.order_by(*_NEWEST_FIRST))
+
     def latest_eval(self, run_id: str) -> IndexRow | None:
         """The newest evaluation of a batch run."""
         return self._first(_rows("eval").where(_TABLE.c.run_id == run_id).order_by(*_NEWEST_FIRST))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
+from pathlib import PurePosixPath
 from typing import Literal
 
 from ocrlty_pipeline.errors import InputError
@@ -19,6 +20,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _EXTENSION = re.compile(r"\.[a-z0-9]{1,8}\Z")
 _DOCUMENT = re.compile(r"(extracts|batches|evals)/([0-9]{4}-[0-9]{2}-[0-9]{2})/([^/]+)\.json\Z")
 _VERSIONED = re.compile(r"[0-9]{6,}\.json\Z")
+_INPUT = re.compile(r"inputs/([^/]+)/[0-9a-f]{2}/[0-9a-f]{2}/([0-9a-f]{64})(\.[a-z0-9]{1,8})?\Z")
 # What S3 allows for a whole key.
 MAX_KEY_BYTES = 1024
 
@@ -28,6 +30,18 @@ GROUND_TRUTHS = "ground_truths"
 DRAFTS = "ground_truth_drafts"
 
 DocumentKind = Literal["extract", "batch", "eval"]
+# What a browser or a bucket is told of an artifact's content, by the end of its key.
+_CONTENT_TYPES = {
+    ".json": "application/json",
+    ".html": "text/html; charset=utf-8",
+    ".txt": "text/plain; charset=utf-8",
+    ".jpg": "image/jpeg",
+    ".png": "image/png",
+    ".webp": "image/webp",
+    ".tif": "image/tiff",
+    ".bmp": "image/bmp",
+    ".gif": "image/gif",
+}
 FOLDERS: dict[str, DocumentKind] = {"extracts": "extract", "batches": "batch", "evals": "eval"}
 
 
@@ -80,6 +94,29 @@ def eval_key(day: date, eval_id: str) -> str:
     return f"evals/{day.isoformat()}/{check_id('eval_id', eval_id)}.json"
 
 
+def report_key(day: date, report_id: str) -> str:
+    return f"reports/{day.isoformat()}/{check_id('report id', report_id)}.html"
+
+
+def preview_key(input_rel: str) -> str | None:
+    """The key of the small JPEG that stands for an input on pages; None when `input_rel` is not an input's key."""
+    match = _INPUT.match(input_rel)
+    return match and f"previews/{match[1]}/{match[2][:2]}/{match[2]}.jpg"
+
+
+def prompt_key(sha256: str) -> str:
+    return f"prompts/{_checked_sha256(sha256)}.txt"
+
+
+def schema_key(sha256: str) -> str:
+    return f"schemas/{_checked_sha256(sha256)}.json"
+
+
+def content_type(rel: str) -> str:
+    """The media type of an artifact, by its key."""
+    return _CONTENT_TYPES.get(PurePosixPath(rel).suffix, "application/octet-stream")
+
+
 def parse_document_key(rel: str) -> tuple[DocumentKind, date, str] | None:
     """Kind, day and id of the extract, batch run or evaluation a key names; None for any other key."""
     match = _DOCUMENT.match(rel)
@@ -94,8 +131,7 @@ def parse_document_key(rel: str) -> tuple[DocumentKind, date, str] | None:
 def input_key(owner: str, sha256: str, extension: str) -> str:
     """The key of an input's bytes, by content; `extension` is lower case with its dot, or empty."""
     check_id("owner", owner)
-    if not _SHA256.match(sha256):
-        raise InputError(f"{_shown(sha256)} is not a SHA-256 in lower-case hexadecimal.")
+    _checked_sha256(sha256)
     if extension and not _EXTENSION.match(extension):
         raise InputError(f"{_shown(extension)} is not a file extension such as '.jpg'.")
     return f"inputs/{owner}/{sha256[:2]}/{sha256[2:4]}/{sha256}{extension}"
@@ -135,6 +171,12 @@ def version_of(rel: str) -> int | None:
     """The version a key names; None for keys that name none."""
     name = rel.rpartition("/")[2]
     return int(name.removesuffix(".json")) if _VERSIONED.match(name) else None
+
+
+def _checked_sha256(value: str) -> str:
+    if not _SHA256.match(value):
+        raise InputError(f"{_shown(value)} is not a SHA-256 in lower-case hexadecimal.")
+    return value
 
 
 def _shown(value: str) -> str:

@@ -22,13 +22,13 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import LocalStore, S3Store
 
-from ocrlty_pipeline.artifacts.keys import check_key, input_key, is_key, version_key, version_of
+from ocrlty_pipeline.artifacts.keys import check_key, content_type, input_key, is_key, version_key, version_of
 from ocrlty_pipeline.artifacts.objects import ObjectLocation, open_objects
 from ocrlty_pipeline.errors import ArtifactConflictError, ArtifactNotFoundError
 from ocrlty_pipeline.settings import Settings
 
 if TYPE_CHECKING:  # obstore has this name for type checkers only
-    from obstore import GetResult
+    from obstore import Attributes, GetResult
 
 # A bucket answers at most this many keys a page.
 LIST_CHUNK = 1000
@@ -212,9 +212,11 @@ class ArtifactStore:
         return True
 
     async def _write(self, rel: str, data: bytes, mode: Literal["create", "overwrite"]) -> None:
+        # Disks keep no content types; a bucket tells them to the browser that opens a page from it.
+        attributes: Attributes | None = {"Content-Type": content_type(rel)} if self.kind == "s3" else None
         with self._explained(rel):
             try:
-                await obstore.put_async(self._objects, rel, data, mode=mode)
+                await obstore.put_async(self._objects, rel, data, mode=mode, attributes=attributes)
             except FileNotFoundError as error:
                 # It is not the object that a write can miss.
                 raise self._location.unavailable(error) from error

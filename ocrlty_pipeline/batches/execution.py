@@ -21,6 +21,7 @@ from ocrlty_pipeline.overrides import Overrides
 from ocrlty_pipeline.records import Auth
 from ocrlty_pipeline.services import Services
 from ocrlty_pipeline.settings import Settings
+from ocrlty_pipeline.task_texts import keep_texts
 from ocrlty_pipeline.uploads import remove_inputs
 
 
@@ -79,6 +80,7 @@ class OpenBatch:
 
     async def _run(self, sink: ProgressSink) -> BatchOutcome:
         services = self._services
+        await keep_texts(services.store, self._job.context.task)
         runner = BatchRunner(self._job, services.store, services.index)
         try:
             return await runner.run(sink, Stop(), services.settings.jobs_progress_min_seconds)

@@ -179,3 +179,16 @@ class RerunScheduleRow(Base):
     timezone: Mapped[str]
     active: Mapped[bool]
     since: Mapped[datetime]
+
+
+class BaselineRow(Base):
+    """The run that later runs of an image set through a task are held against."""
+
+    __tablename__ = "baselines"
+
+    image_set: Mapped[str] = mapped_column(primary_key=True)
+    task_id: Mapped[str] = mapped_column(primary_key=True)
+    run_id: Mapped[str]
+    max_drop: Mapped[float]
+    blocking: Mapped[bool]
+    set_at: Mapped[datetime]

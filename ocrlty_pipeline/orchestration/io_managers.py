@@ -1,17 +1,22 @@
 """The IO manager of batch runs and evaluations: JSON artifacts on disk or in a bucket, as the settings say."""
 
 import asyncio
+from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
 from ocrlty_pipeline.batches.execution import finish_batch
 from ocrlty_pipeline.batches.runner import BatchOutcome
+from ocrlty_pipeline.errors import OcrltyError
 from ocrlty_pipeline.evaluation.results import Evaluation
 from ocrlty_pipeline.orchestration.failures import as_dagster_failures
 from ocrlty_pipeline.orchestration.partitions import split_batch_key
 from ocrlty_pipeline.orchestration.resources import OcrltyResource
 from ocrlty_pipeline.records import BatchRun
+from ocrlty_pipeline.report.stored import write_report
 from ocrlty_pipeline.scoring import save_evaluation
+from ocrlty_pipeline.services import Services
 
 
 class ArtifactIOManager(dg.ConfigurableIOManager):
@@ -24,8 +29,26 @@ class ArtifactIOManager(dg.ConfigurableIOManager):
         with as_dagster_failures():
             rel = finish_batch(services, obj) if isinstance(obj, BatchOutcome) else save_evaluation(services, obj)
         context.add_output_metadata({"artifact_rel": rel, "artifact": services.store.full_ref(rel)})
+        if isinstance(obj, Evaluation):
+            context.add_output_metadata(_report_metadata(context, services, obj))
 
     def load_input(self, context: dg.InputContext) -> BatchRun:
         runs = self.ocrlty.services.runs
         with as_dagster_failures():
             return asyncio.run(runs.load(runs.latest(*split_batch_key(context.partition_key))))
+
+
+def _report_metadata(context: dg.OutputContext, services: Services, evaluation: Evaluation) -> dict[str, Any]:
+    """Write the page that shows an evaluation, and say where it is.
+
+    The evaluation is stored by now: a page that cannot be written is no reason to lose it, and `ocrlty report` makes
+    it later.
+    """
+    try:
+        rel = write_report(services, evaluation)
+    except OcrltyError as error:
+        context.log.warning("The report could not be written: %s", error.message)
+        return {}
+    place = services.store.full_ref(rel)
+    link = dg.MetadataValue.url(Path(place).as_uri()) if services.store.kind == "local" else place
+    return {"report_rel": rel, "report": link}

@@ -53,8 +53,8 @@ def build_jobs() -> list[dg.UnresolvedAssetJobDefinition | dg.JobDefinition]:
         ),
         dg.define_asset_job(
             EVALUATE,
-            dg.AssetSelection.assets("evaluation"),
-            description="Score a batch run against the image set's ground truth.",
+            dg.AssetSelection.assets("evaluation", "leaderboard"),
+            description="Score a batch run against the image set's ground truth, and rank the runs.",
             executor_def=in_process,
         ),
     ]

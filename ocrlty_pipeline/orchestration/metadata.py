@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import dagster as dg
 import numpy as np
+import pandas as pd
 
 from ocrlty_pipeline.batches.runner import BatchOutcome
 from ocrlty_pipeline.evaluation.headline import HeadlineFigure, headline
@@ -69,3 +71,34 @@ def _headline_record(figure: HeadlineFigure) -> dg.TableRecord:
     bounds = "" if figure.low is None or figure.high is None else f"{figure.low:.3f} to {figure.high:.3f}"
     value = "not scored" if figure.value is None else f"{figure.value:.4f}"
     return dg.TableRecord({"figure": figure.label, "value": value, "95 % interval": bounds})
+
+
+_LEADERBOARD = {
+    "rank": "Rank",
+    "run_id": "Run",
+    "model_id": "Model",
+    "scored": "Images scored",
+    "field_f1": "Field F1",
+    "exact_match": "Documents all right",
+    "anls": "ANLS*",
+}
+
+
+def leaderboard_markdown(table: pd.DataFrame) -> str:
+    """The leaderboard's first columns as a Markdown table."""
+    lines = [_markdown_row(_LEADERBOARD.values()), _markdown_row("---" for _ in _LEADERBOARD)]
+    shown = table.reindex(columns=list(_LEADERBOARD)).astype(object)
+    lines += [
+        _markdown_row(map(_markdown_cell, row)) for row in shown.where(shown.notna(), None).itertuples(index=False)
+    ]
+    return "\n".join(lines)
+
+
+def _markdown_row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _markdown_cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.1%}" if isinstance(value, float) else str(value).replace("|", "\\|")

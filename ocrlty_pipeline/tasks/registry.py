@@ -38,10 +38,14 @@ class Task:
         return hashlib.sha256(self.prompt.encode()).hexdigest()
 
     @cached_property
+    def canonical_schema(self) -> str:
+        """The schema's JSON of which key order and white space are no part."""
+        return json.dumps(self.schema, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+    @cached_property
     def schema_sha256(self) -> str:
-        """Hash of the schema's canonical JSON: key order and white space do not change it."""
-        canonical = json.dumps(self.schema, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        """Hash of the canonical schema."""
+        return hashlib.sha256(self.canonical_schema.encode()).hexdigest()
 
 
 class TaskRegistry:

@@ -15,6 +15,7 @@ def test_the_code_location_loads_whole_with_these_assets_jobs_and_checks():
         "ground_truth": {"image_set"},
         "extractions": {"image_set"},
         "evaluation": {"extractions", "ground_truth"},
+        "leaderboard": {"evaluation"},
         "extracts": set(),
     }
     jobs = {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")}
@@ -24,4 +25,5 @@ def test_the_code_location_loads_whole_with_these_assets_jobs_and_checks():
         "schema_valid_rate",
         "plausible",
         "every_image_scored",
+        "no_regression",
     }

@@ -58,8 +58,7 @@ def pair(a: Evaluation, b: Evaluation, *, intersection: bool = False) -> Pairs:
     both = [sample for sample in a.samples if sample.file in theirs]
     only_a = [sample.file for sample in a.samples if sample.file not in theirs]
     only_b = [file for file in theirs if file not in ours]
-    _refuse_other_images(a, b, only_a, only_b, paired=len(both), intersection=intersection)
-    return Pairs(
+    pairs = Pairs(
         a=both,
         b=[theirs[sample.file] for sample in both],
         only_a=only_a,
@@ -68,6 +67,13 @@ def pair(a: Evaluation, b: Evaluation, *, intersection: bool = False) -> Pairs:
         fields_only_a=[field for field in a.fields if field not in b.fields],
         fields_only_b=[field for field in b.fields if field not in a.fields],
     )
+    if not both:
+        raise InputError(
+            f"Runs {a.run_id!r} and {b.run_id!r} have no scored image in common; compare runs over the same images."
+        )
+    if not intersection:
+        _refuse_other_images(a.run_id, b.run_id, pairs)
+    return pairs
 
 
 _WAY_OUT = "The intersection is intersection=true, `--intersection` at the command line."
@@ -81,21 +87,15 @@ def _refuse_other_fields(a: Evaluation, b: Evaluation) -> None:
         )
 
 
-def _refuse_other_images(
-    a: Evaluation, b: Evaluation, only_a: list[str], only_b: list[str], *, paired: int, intersection: bool
-) -> None:
-    if not paired:
-        raise InputError(
-            f"Runs {a.run_id!r} and {b.run_id!r} have no scored image in common; compare runs over the same images."
-        )
-    if intersection or not (only_a or only_b):
-        return
+def _refuse_other_images(a: str, b: str, pairs: Pairs) -> None:
     sides = [
         f"{len(files)} scored only in {run_id!r} ({_some(files)})"
-        for run_id, files in ((a.run_id, only_a), (b.run_id, only_b))
+        for run_id, files in ((a, pairs.only_a), (b, pairs.only_b))
         if files
     ]
-    raise InputError(f"The runs differ in their images: {' and '.join(sides)}; {paired} are in both. {_WAY_OUT}")
+    if sides:
+        both = f"{len(pairs.a)} are in both"
+        raise InputError(f"The runs differ in their images: {' and '.join(sides)}; {both}. {_WAY_OUT}")
 
 
 def _some(names: list[str]) -> str:

@@ -49,7 +49,8 @@ def f1_randomization(a: Array, b: Array, *, rounds: int = ROUNDS, seed: int = 0)
     the statistical significance of result differences", COLING 2000. A document is swapped as a whole.
 
     Args:
-        a, b: by document, matched leaves and the leaves of both sides together, so that F1 is twice the ratio of sums.
+        a: by document, matched leaves and the leaves of both sides together: F1 is twice the ratio of their sums.
+        b: the same of the other run, the same documents.
         rounds: how many; the smallest p-value is 1 / (rounds + 1).
         seed: of the swaps.
     """

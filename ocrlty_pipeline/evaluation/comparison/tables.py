@@ -25,7 +25,8 @@ class RunTable:
         both: leaves of the prediction and of the ground truth together, so that F1 is 2 matched / both.
         faults: leaves that went wrong.
         failed: whether the document failed as a whole; it is then never right.
-        anls, aligned: by document the ANLS*, and KIEval's matched entities and corrections; None where a sample has none.
+        anls, aligned: by document the ANLS*, and KIEval's matched entities and corrections; None where any sample
+            has none.
     """
 
     matched: npt.NDArray[np.int64]

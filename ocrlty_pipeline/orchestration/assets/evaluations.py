@@ -11,6 +11,7 @@ from ocrlty_pipeline.evaluation.results import Evaluation
 from ocrlty_pipeline.orchestration import run_tags
 from ocrlty_pipeline.orchestration.asset_checks import EVALUATION, EVALUATION_CHECKS, check_evaluation
 from ocrlty_pipeline.orchestration.assets.image_sets import ground_truth
+from ocrlty_pipeline.orchestration.baseline_check import NO_REGRESSION, check_baseline
 from ocrlty_pipeline.orchestration.failures import as_dagster_failures
 from ocrlty_pipeline.orchestration.jobs import EVALUATE
 from ocrlty_pipeline.orchestration.metadata import evaluation_metadata
@@ -56,7 +57,7 @@ def build_evaluation(partitions: dg.MultiPartitionsDefinition) -> dg.AssetsDefin
             ).with_io_manager_key("artifacts")
         ],
         partitions_def=partitions,
-        check_specs=EVALUATION_CHECKS,
+        check_specs=[*EVALUATION_CHECKS, NO_REGRESSION],
         can_subset=True,
     )
     def evaluation(
@@ -72,6 +73,7 @@ def build_evaluation(partitions: dg.MultiPartitionsDefinition) -> dg.AssetsDefin
             scored = score_batch(services, row, against, Overrides.from_json(config.overrides))
         yield dg.Output(scored, output_name=EVALUATION.to_python_identifier(), metadata=evaluation_metadata(scored))
         yield from check_evaluation(scored)
+        yield check_baseline(services, scored)
 
     return evaluation
 
