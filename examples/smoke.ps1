@@ -204,6 +204,8 @@ function Walk {
     Expect 'next_cursor' 'null'
     Step 200 GET "/v1/runs/eval?artifact_rel=$(Escaped $evaluation)"
     Expect 'run_id' $run
+    Step 200 GET "/v1/runs/compare?a=$run&b=$run"
+    Expect 'verdict' 'no evidence of a difference'
 
     # Ground truth
     Step 200 GET "/v1/runs/$id-upload-job"

@@ -195,6 +195,8 @@ expect items.0.file b.png
 expect next_cursor null
 step 200 GET "/v1/runs/eval?artifact_rel=$(escaped "$evaluation")"
 expect run_id "$run"
+step 200 GET "/v1/runs/compare?a=$run&b=$run"
+expect verdict "no evidence of a difference"
 
 # Ground truth
 step 200 GET "/v1/runs/$id-upload-job"

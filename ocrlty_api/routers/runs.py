@@ -16,6 +16,7 @@ from ocrlty_api.routers.extracts import may_read_raw
 from ocrlty_api.routing import JsonRoute
 from ocrlty_api.schemas.common import Id
 from ocrlty_api.schemas.runs import (
+    ComparisonAnswer,
     DeletedRunAnswer,
     EvaluationDocument,
     RecordAnswer,
@@ -27,7 +28,8 @@ from ocrlty_api.schemas.runs import (
 from ocrlty_api.state import AppState, State
 from ocrlty_pipeline.artifacts.index import IndexRow
 from ocrlty_pipeline.artifacts.keys import check_id, parse_document_key
-from ocrlty_pipeline.errors import ArtifactNotFoundError, InputError, RunActiveError
+from ocrlty_pipeline.comparing import compare_runs
+from ocrlty_pipeline.errors import ArtifactNotFoundError, GroundTruthError, InputError, RunActiveError, TaskError
 from ocrlty_pipeline.extracts import StoredExtract
 from ocrlty_pipeline.run_deletion import delete_run
 
@@ -35,7 +37,7 @@ from ocrlty_pipeline.run_deletion import delete_run
 class _RunConvertor(StringConvertor):
     """The last segment of a run's path: none that stands for something else, or `Allow` would name too much."""
 
-    regex = r"(?!eval\Z)[^/]+"
+    regex = r"(?!(?:eval|compare)\Z)[^/]+"
 
 
 register_url_convertor("run", _RunConvertor())
@@ -93,6 +95,21 @@ async def get_evaluation(
     if row is None or row.rel_ref != artifact_rel:
         raise NotFoundError(f"There is no evaluation {artifact_rel} of a run of key {key.key_id!r}.")
     return Response(await state.services.store.get(row.rel_ref), media_type="application/json")
+
+
+@router.get("/v1/runs/compare", responses=documented(*ONE, GroundTruthError, TaskError, ValidationFailedError))
+async def compare(
+    state: State,
+    key: Extractor,
+    a: Annotated[Id, Query(description="The run to compare with.")],
+    b: Annotated[Id, Query(description="The run in question.")],
+    intersection: Annotated[bool, Query(description="Leave out images that only one of them has.")] = False,  # noqa: FBT002 -- part of the query
+) -> ComparisonAnswer:
+    """Whether run `b` is better than run `a` over the same images, where, and whether by more than chance."""
+    for run_id in (a, b):
+        await visible_run(state, key, run_id)
+    compared = await asyncio.to_thread(compare_runs, state.services, a, b, intersection=intersection)
+    return ComparisonAnswer.model_validate(compared, from_attributes=True)
 
 
 @router.get("/v1/runs/{run_id:run}", response_model=RunDocument, responses=documented(*ONE))

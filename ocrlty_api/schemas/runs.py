@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field
 from ocrlty_api.schemas.common import Answer
 from ocrlty_api.schemas.extracts import ExtractAnswer
 from ocrlty_pipeline.artifacts.index import ListedRun
+from ocrlty_pipeline.evaluation.comparison.results import Comparison
 from ocrlty_pipeline.records import BatchItem
 
 RUN: dict[str, Any] = {
@@ -41,6 +42,22 @@ ITEM: dict[str, Any] = {
     "usage": None,
 }
 CURSOR = "2026-11-24T00:08:40.029029+00:00|receipts-0001"
+_PAIRS: dict[str, Any] = {"both_right": 4, "both_wrong": 2, "fixed": 9, "broken": 0, "p_value": 0.0039}
+_F1: dict[str, Any] = {
+    "name": "field_f1", "label": "Field F1", "a": 0.71, "b": 0.93, "difference": 0.22, "low": 0.11, "high": 0.34,
+}  # fmt: skip
+_RUN: dict[str, Any] = {
+    "eval_id": "eval-7c975a5c77684d94", "task_id": "receipt_fields_v1", "image_set": "march",
+    "created_at": "2026-11-24T00:08:40.029029Z", "ground_truth_version": 1,
+}  # fmt: skip
+COMPARISON: dict[str, Any] = {
+    "verdict": "better", "words": "B is better than A.", "p_value": 0.0078, "f1_p_value": 0.002, "alpha": 0.03,
+    "resamples": 2000, "seed": 0, "a": {"run_id": "monday-1", **_RUN}, "b": {"run_id": "tuesday-1", **_RUN},
+    "paired": 15, "only_a": [], "only_b": [], "documents": _PAIRS, "figures": [_F1],
+    "fields": [{"field": "total", "documents": _PAIRS, "f1": _F1, "p_adjusted": 0.03, "verdict": "better"}],
+    "fields_only_a": [], "fields_only_b": [], "samples": [], "settings": [],
+}  # fmt: skip
+
 EVALUATION: dict[str, Any] = {
     "eval_id": "eval-0011223344556677",
     "created_at": "2026-11-24T00:09:00.000000Z",
@@ -158,6 +175,12 @@ class EvaluationDocument(Answer):
     run_id: str
     summary: dict[str, Any]
     fields: dict[str, Any]
+
+
+class ComparisonAnswer(Comparison):
+    """Run `b` against run `a`: a verdict in words, differences with intervals, and what was fixed and broken."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [COMPARISON]})
 
 
 class DeletedRunAnswer(Answer):
