@@ -7,7 +7,11 @@ from typing import Any
 import orjson
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
+
+# Of a list, in characters.
+MAX_WIDTH = 10_000
 
 console = Console(stderr=True, highlight=False)
 results = Console(highlight=False)
@@ -20,6 +24,12 @@ def say(text: str) -> None:
 
 def print_json(document: dict[str, Any]) -> None:
     results.file.write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n")
+
+
+def print_table(table: Table) -> None:
+    """A list as wide as it is: rich would cut ids, which are there to be copied, to a narrow terminal or 80 columns."""
+    whole = Measurement.get(results, results.options.update(max_width=MAX_WIDTH), table).maximum
+    results.print(table, width=max(whole, results.width), crop=False, soft_wrap=False, no_wrap=True, overflow="ignore")
 
 
 def print_run(document: dict[str, Any], store_location: str | None) -> None:
