@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 
-# Of a list, in characters.
+# Of a table, in characters.
 MAX_WIDTH = 10_000
 
 console = Console(stderr=True, highlight=False)
@@ -27,9 +27,9 @@ def print_json(document: dict[str, Any]) -> None:
 
 
 def print_table(table: Table) -> None:
-    """A list as wide as it is: rich would cut ids, which are there to be copied, to a narrow terminal or 80 columns."""
+    """A table as wide as it is: rich would cut ids, which are there to be copied, to the terminal's width or 80."""
     whole = Measurement.get(results, results.options.update(max_width=MAX_WIDTH), table).maximum
-    results.print(table, width=max(whole, results.width), crop=False, soft_wrap=False, no_wrap=True, overflow="ignore")
+    Console(highlight=False, width=max(whole, results.width)).print(table)
 
 
 def print_run(document: dict[str, Any], store_location: str | None) -> None:
@@ -42,7 +42,7 @@ def print_run(document: dict[str, Any], store_location: str | None) -> None:
     evaluation = document["eval"]
     if evaluation is not None:
         results.print(_field_table(evaluation))
-    results.print(_facts(document))
+    print_table(_facts(document))
     if store_location is not None:
         _print_places(document, store_location)
 
