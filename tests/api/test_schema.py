@@ -21,9 +21,8 @@ from tests.support.service import running_service
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 # Far beyond what it takes: a run that goes on so long is stuck.
 TIMEOUT_S = 600
-SEEDS = 8
-# A job that failed is hard to come by at random, and so are a few bodies that fit what is there.
-MOSTLY_REFUSED = 4
+SEEDS, SEEDS_WITH_TRUTH = 12, 8
+TRUTH = '[{"file": "cord_0001.jpg", "total": "82.50"}]'
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +36,10 @@ def service(postgres_url, tmp_path_factory):
         # The name that the document's examples of ground truths have.
         for number in range(SEEDS):
             run_id, images = f"seed-{number}", {"cord_0001.jpg": new_image()}
-            truth = '[{"file": "cord_0001.jpg", "total": "82.50"}]'
-            succeeded(root.post("/v1/batch_extract_upload", **upload(images, run_id=run_id, gt_json=truth)))
-            succeeded(root.post(f"/v1/ground_truths/upload-{run_id}/draft", json={"run_id": run_id}), 201)
+            truth = {"gt_json": TRUTH} if number < SEEDS_WITH_TRUTH else {}
+            succeeded(root.post("/v1/batch_extract_upload", **upload(images, run_id=run_id, **truth)))
+            if truth:
+                succeeded(root.post(f"/v1/ground_truths/upload-{run_id}/draft", json={"run_id": run_id}), 201)
         yield service
 
 
@@ -85,9 +85,9 @@ def operations(service):
 def test_with_an_admins_key_every_answer_is_as_documented(asked, operations):
     answered = asked(key_id="root")
     assert operations <= answered.keys()
-    # Not all that was asked was refused.
-    good = {operation for operation in operations if any(status < 300 for status in answered[operation])}
-    assert len(good) >= len(operations) - MOSTLY_REFUSED, operations - good
+    # Not all that was asked was refused: some bodies that fit what is there are hard to come by at random.
+    refused = {operation for operation in operations if all(status >= 300 for status in answered[operation])}
+    assert len(refused) < len(operations) / 4, refused
 
 
 def test_without_a_key_every_answer_is_as_documented(asked, operations):

@@ -97,7 +97,7 @@ def test_a_job_that_nobody_waits_for_is_listed_followed_and_shown(ocrlty, folder
     assert f"Job {job_id}" in followed.stderr
     (line,) = [line for line in ocrlty("jobs", COLUMNS="40").stdout.splitlines() if job_id in line]
     assert line.split()[1:3] == ["batch_extract_upload", "succeeded"]
-    assert line.endswith("2 of 2")
+    assert line.rstrip().endswith("2 of 2")
     assert ocrlty("jobs", job_id).json == followed.json
     assert job_id not in ocrlty("jobs", "--status", "failed").stdout
     canceled = ocrlty("jobs", job_id, "--cancel")
