@@ -38,7 +38,7 @@ def extracts(http: httpx2.AsyncClient) -> Call:
 
 def bare(model_url: str) -> Call:
     """The model's call alone, by the client that the service has."""
-    settings = Settings(_env_file=None, vllm_base_url=model_url, vllm_model="test-model")  # type: ignore[call-arg]  # pydantic-settings' own
+    settings = Settings(_env_file=None, vllm_base_url=model_url, vllm_model="test-model")
     backend = VllmBackend(settings)
     image = check_image(photograph(), Services(settings).image_limits)
     request = InferenceRequest(Services(settings).tasks[TASK], image, 1.0, settings.vllm_max_tokens, 0.0)
