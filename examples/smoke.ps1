@@ -124,6 +124,11 @@ function Walk {
     Expect 'ok' 'true'
     $debugMode = Field 'debug_mode'
     $backend = Field 'inference_backend'
+    # What was started a moment ago, or has much to do, is ready shortly.
+    for ($tries = 0; $tries -lt 30; $tries++) {
+        if ($http.GetAsync("$url/v1/health/ready").GetAwaiter().GetResult().IsSuccessStatusCode) { break }
+        Start-Sleep -Seconds 1
+    }
     Step 200 GET '/v1/health/ready'
     Expect 'ready' 'true'
     Step 200 GET '/metrics'

@@ -108,6 +108,11 @@ step 200 GET /v1/health
 expect ok true
 debug_mode=$(field debug_mode)
 backend=$(field inference_backend)
+# What was started a moment ago, or has much to do, is ready shortly.
+for _ in $(seq 30); do
+    if curl --silent --fail --max-time 10 --output /dev/null "$url/v1/health/ready"; then break; fi
+    sleep 1
+done
 step 200 GET /v1/health/ready
 expect ready true
 step 200 GET /metrics

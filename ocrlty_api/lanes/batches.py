@@ -26,6 +26,7 @@ from ocrlty_pipeline.orchestration.launch import (
     run_tags_of,
 )
 from ocrlty_pipeline.orchestration.partitions import batch_partition_key
+from ocrlty_pipeline.orchestration.warm.instances import end_run
 from ocrlty_pipeline.orchestration.warm.pool import PoolOptions, WarmPool
 
 # A run that another process executes is looked at so often.
@@ -146,8 +147,9 @@ class BatchLane:
             self._executions[run_id] = _Execution(self._loop.create_future())
             try:
                 self._pool.submit(run_id)
-            except WorkerDiedError:
+            except WorkerDiedError as error:
                 del self._executions[run_id]
+                await asyncio.to_thread(end_run, self._instance, run_id, error.message)
                 raise
         finally:
             self._starting -= 1

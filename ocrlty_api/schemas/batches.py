@@ -216,6 +216,7 @@ class BatchAnswer(Answer):
     reused_count: int
     source_run_id: str | None
     only_failed: bool = False
+    resumed_from: str | None = Field(None, description="The run that broke off and that this one continued.")
     backend: str
     model_id: str
     prompt_sha256: str

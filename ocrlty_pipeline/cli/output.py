@@ -7,10 +7,14 @@ from typing import Any
 import orjson
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 
 from ocrlty_pipeline.evaluation.headline import headline
 from ocrlty_pipeline.evaluation.results import EvaluationSummary
+
+# Of a table, in characters.
+MAX_WIDTH = 10_000
 
 console = Console(stderr=True, highlight=False)
 results = Console(highlight=False)
@@ -25,6 +29,12 @@ def print_json(document: dict[str, Any]) -> None:
     results.file.write(orjson.dumps(document, option=orjson.OPT_INDENT_2).decode() + "\n")
 
 
+def print_table(table: Table) -> None:
+    """A table as wide as it is: rich would cut ids, which are there to be copied, to the terminal's width or 80."""
+    whole = Measurement.get(results, results.options.update(max_width=MAX_WIDTH), table).maximum
+    Console(highlight=False, width=max(whole, results.width)).print(table)
+
+
 def print_run(document: dict[str, Any], store_location: str | None) -> None:
     """A batch run as a person reads it: scores where it was evaluated, latency, errors, and where things are.
 
@@ -36,7 +46,7 @@ def print_run(document: dict[str, Any], store_location: str | None) -> None:
     if evaluation is not None:
         results.print(_field_table(evaluation))
         results.print(_headline_table(evaluation))
-    results.print(_facts(document))
+    print_table(_facts(document))
     if store_location is not None:
         _print_places(document, store_location)
 

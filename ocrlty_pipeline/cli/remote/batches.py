@@ -10,7 +10,7 @@ import typer
 
 from ocrlty_pipeline.cli.display import ProgressDisplay
 from ocrlty_pipeline.cli.output import print_json, print_run, say
-from ocrlty_pipeline.cli.remote.client import remote_service
+from ocrlty_pipeline.cli.remote.client import remote_service, segment
 from ocrlty_pipeline.cli.remote.following import follow_job
 from ocrlty_pipeline.cli.remote.multipart import Upload
 from ocrlty_pipeline.errors import InputError
@@ -47,10 +47,10 @@ def batch(  # noqa: PLR0913 -- one parameter an option
                 files,
                 lambda sent: display.show({"done": sent, "total": len(files), "ok": sent, "err": 0}),
             )
-            job = service.send("/v1/batch_extract_upload_async", upload.body(), upload.headers)
+            job = service.send("/v1/batch_extract_upload_async", upload.body, upload.headers)
         if not wait:
             say(f"Follow it with `ocrlty jobs {job['job_id']} --wait`; its run is {run}.")
             return
         follow_job(service, job["job_id"], title=f"Extracting {run}")
-        document = service.get(f"/v1/runs/{run}")
+        document = service.get(f"/v1/runs/{segment(run)}")
     print_json(document) if json else print_run(document, None)

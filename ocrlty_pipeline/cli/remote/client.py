@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import quote
 
 import httpx2
 
@@ -18,6 +19,7 @@ TIMEOUT = httpx2.Timeout(30.0, read=300.0)
 RETRIED = frozenset({429, 502, 503, 504})
 ATTEMPTS = 5
 FIRST_PAUSE_S = 0.5
+SHOWN_CHARACTERS = 200
 
 
 class ServiceError(OcrltyError):
@@ -43,15 +45,17 @@ class Service:
         """A POST that may safely be sent again: everything of ours is submitted under an id."""
         return self._answer("POST", path, json=body)
 
-    def send(self, path: str, content: Iterator[bytes], headers: Mapping[str, str]) -> dict[str, Any]:
-        """A POST whose body is made as it is sent; not sent again."""
-        return _read(self._request("POST", path, content=content, headers=dict(headers)))
+    def send(self, path: str, body: Callable[[], Iterator[bytes]], headers: Mapping[str, str]) -> dict[str, Any]:
+        """A POST, likewise, whose body is made anew for each time that it is sent."""
+        return self._answer("POST", path, body, headers=dict(headers))
 
-    def _answer(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+    def _answer(
+        self, method: str, path: str, body: Callable[[], Iterator[bytes]] | None = None, **options: Any
+    ) -> dict[str, Any]:
         pause = FIRST_PAUSE_S
         for _ in range(ATTEMPTS - 1):
             try:
-                response = self._request(method, path, **options)
+                response = self._request(method, path, body, options)
             except ServiceError:
                 if not self._answered:
                     raise
@@ -59,13 +63,16 @@ class Service:
             else:
                 if response.status_code not in RETRIED:
                     return _read(response)
-                time.sleep(_asked_pause(response) or pause)
+                asked = _asked_pause(response)
+                time.sleep(pause if asked is None else asked)
             pause *= 2
-        return _read(self._request(method, path, **options))
+        return _read(self._request(method, path, body, options))
 
-    def _request(self, method: str, path: str, **options: Any) -> httpx2.Response:
+    def _request(
+        self, method: str, path: str, body: Callable[[], Iterator[bytes]] | None, options: Mapping[str, Any]
+    ) -> httpx2.Response:
         try:
-            response = self._http.request(method, path, **options)
+            response = self._http.request(method, path, content=body() if body else None, **options)
         except httpx2.TransportError as error:
             reason = str(error) or type(error).__name__
             raise ServiceError(
@@ -84,15 +91,25 @@ def remote_service(settings: Settings) -> Iterator[Service]:
         http = httpx2.Client(base_url=settings.ocrlty_url, headers=headers, timeout=TIMEOUT)
     except UnicodeEncodeError:
         raise ConfigError("OCRLTY_API_KEY holds characters that no key has; copy it again.") from None
+    except httpx2.InvalidURL as error:
+        raise ConfigError(f"OCRLTY_URL is {settings.ocrlty_url!r}, which is no address: {error}.") from None
     with http:
         yield Service(http, settings.ocrlty_url)
 
 
+def segment(text: str) -> str:
+    """A text that a person gave, as one segment of a path."""
+    return quote(text, safe="")
+
+
 def _read(response: httpx2.Response) -> dict[str, Any]:
-    if response.is_success:
+    if not response.is_success:
+        raise ServiceError(_refusal(response))
+    try:
         document: dict[str, Any] = response.json()
-        return document
-    raise ServiceError(_refusal(response))
+    except ValueError:
+        raise ServiceError(_no_service(response)) from None
+    return document
 
 
 def _refusal(response: httpx2.Response) -> str:
@@ -100,10 +117,17 @@ def _refusal(response: httpx2.Response) -> str:
         error = response.json()["error"]
         said = f"{error['message']} ({error['code']}, request {error['request_id']})"
     except (KeyError, TypeError, ValueError):
-        said = f"HTTP {response.status_code} from something that is no OCRlty service: {response.text[:200]!r}"
+        said = _no_service(response)
     if response.status_code == httpx2.codes.UNAUTHORIZED:
         said += " Set OCRLTY_API_KEY to your key."
     return said
+
+
+def _no_service(response: httpx2.Response) -> str:
+    return (
+        f"HTTP {response.status_code} from something that is no OCRlty service: {response.text[:SHOWN_CHARACTERS]!r}. "
+        "Is OCRLTY_URL right?"
+    )
 
 
 def _asked_pause(response: httpx2.Response) -> float | None:

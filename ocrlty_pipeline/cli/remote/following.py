@@ -7,7 +7,7 @@ from typing import Any
 from ocrlty_pipeline.cli.display import ProgressDisplay
 from ocrlty_pipeline.cli.interrupts import interrupts
 from ocrlty_pipeline.cli.output import say
-from ocrlty_pipeline.cli.remote.client import Service
+from ocrlty_pipeline.cli.remote.client import Service, segment
 from ocrlty_pipeline.errors import OcrltyError
 
 ENDED = frozenset({"succeeded", "failed", "canceled"})
@@ -30,11 +30,12 @@ def follow_job(service: Service, job_id: str, *, title: str) -> dict[str, Any]:
     Raises:
         JobFailedError: it failed, was cancelled, or the person stopped waiting; says how to go on.
     """
+    path = f"/v1/jobs/{segment(job_id)}"
     with interrupts() as told, ProgressDisplay(title) as display:
-        job = service.get(f"/v1/jobs/{job_id}")
+        job = service.get(path)
         while job["status"] not in ENDED and not told.count:
             display.show(_shown(job["progress"]))
-            job = service.get(f"/v1/jobs/{job_id}", wait=WAIT_S)
+            job = service.get(path, wait=WAIT_S)
         display.show(_shown(job["progress"]))
         if job["status"] == "succeeded":
             display.complete()

@@ -8,8 +8,8 @@ import typer
 from rich import box
 from rich.table import Table
 
-from ocrlty_pipeline.cli.output import print_json, results, say
-from ocrlty_pipeline.cli.remote.client import Service, remote_service
+from ocrlty_pipeline.cli.output import print_json, print_table, say
+from ocrlty_pipeline.cli.remote.client import Service, remote_service, segment
 from ocrlty_pipeline.cli.remote.following import follow_job
 from ocrlty_pipeline.errors import InputError
 from ocrlty_pipeline.settings import load_settings
@@ -41,9 +41,11 @@ def jobs(
 
 def _one(service: Service, job_id: str, *, wait: bool, cancel: bool) -> None:
     if cancel:
-        service.post(f"/v1/jobs/{job_id}/cancel")
+        service.post(f"/v1/jobs/{segment(job_id)}/cancel")
         say(f"Job {job_id} is asked to stop.")
-    print_json(follow_job(service, job_id, title=f"Job {job_id}") if wait else service.get(f"/v1/jobs/{job_id}"))
+    print_json(
+        follow_job(service, job_id, title=f"Job {job_id}") if wait else service.get(f"/v1/jobs/{segment(job_id)}")
+    )
 
 
 def _list(service: Service, status: str | None, limit: int) -> None:
@@ -52,7 +54,7 @@ def _list(service: Service, status: str | None, limit: int) -> None:
         table.add_column(name, no_wrap=True)
     for job in service.get("/v1/jobs", status=status, limit=limit)["items"]:
         table.add_row(job["job_id"], job["kind"], job["status"], job["created_at"], _done(job["progress"]))
-    results.print(table)
+    print_table(table)
 
 
 def _done(progress: dict[str, Any]) -> str:

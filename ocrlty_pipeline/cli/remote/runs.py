@@ -8,8 +8,8 @@ import typer
 from rich import box
 from rich.table import Table
 
-from ocrlty_pipeline.cli.output import print_json, results
-from ocrlty_pipeline.cli.remote.client import remote_service
+from ocrlty_pipeline.cli.output import print_json, print_table
+from ocrlty_pipeline.cli.remote.client import remote_service, segment
 from ocrlty_pipeline.settings import load_settings
 
 
@@ -22,9 +22,9 @@ def runs(
     """List the batch runs of the service at OCRLTY_URL, newest first, or print one."""
     with remote_service(load_settings()) as service:
         if run_id is not None:
-            print_json(service.get(f"/v1/runs/{run_id}"))
+            print_json(service.get(f"/v1/runs/{segment(run_id)}"))
         else:
-            results.print(_table(service.get("/v1/runs", task_id=task, limit=limit)["items"]))
+            print_table(_table(service.get("/v1/runs", task_id=task, limit=limit)["items"]))
 
 
 def _table(runs: list[dict[str, Any]]) -> Table:

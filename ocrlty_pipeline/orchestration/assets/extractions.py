@@ -6,6 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 from dagster import DagsterExecutionInterruptedError
+from dagster._core.storage.tags import RETRY_ON_ASSET_OR_OP_FAILURE_TAG
 from pydantic import Field
 
 from ocrlty_pipeline.batches.execution import (
@@ -101,7 +102,7 @@ def build_extractions(partitions: dg.MultiPartitionsDefinition) -> dg.AssetsDefi
             ocrlty.at_end(lambda: _release_inputs(context, services, batch, outcome))
             if outcome.header.status != "succeeded":
                 finish_batch(services, outcome)
-        _raise_unless_succeeded(outcome)
+        _raise_unless_succeeded(context, outcome)
         yield dg.Output(outcome, metadata=batch_metadata(outcome))
         yield from check_extractions(outcome.header)
 
@@ -172,16 +173,23 @@ def _release_inputs(
     """
     if not services.journal.ended(outcome.header.run_id):
         return
-    run = context.instance.get_run_by_id(context.run.run_id)
-    asked_to_end = run is not None and run.status in {dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED}
-    if outcome.header.status != "canceled" or asked_to_end:
+    if outcome.header.status != "canceled" or _asked_to_end(context):
         batch.release_inputs()
 
 
-def _raise_unless_succeeded(outcome: BatchOutcome) -> None:
+def _asked_to_end(context: dg.AssetExecutionContext) -> bool:
+    run = context.instance.get_run_by_id(context.run.run_id)
+    return run is not None and run.status in {dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED}
+
+
+def _raise_unless_succeeded(context: dg.AssetExecutionContext, outcome: BatchOutcome) -> None:
     header = outcome.header
-    if header.status == "canceled":
+    if header.status == "canceled" and _asked_to_end(context):
         raise DagsterExecutionInterruptedError
+    if header.status == "canceled":
+        # Its worker was told to stop: as a failure that is retried, the batch is handed back.
+        context.instance.add_run_tags(context.run.run_id, {RETRY_ON_ASSET_OR_OP_FAILURE_TAG: "true"})
+        raise dg.Failure("Its worker was told to stop; the batch continues in a retry.", allow_retries=False)
     if header.status == "failed":
         done = f"{header.ok_count} of {header.item_count} images extracted, kept in {outcome.rel}"
         metadata = {**batch_metadata(outcome), "code": BATCH_FAILED}
