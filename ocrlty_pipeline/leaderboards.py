@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from ocrlty_pipeline.artifacts.index import IndexRow
-from ocrlty_pipeline.artifacts.keys import check_id
+from ocrlty_pipeline.artifacts.keys import leaderboard_key
 from ocrlty_pipeline.artifacts.store import ArtifactStore
 from ocrlty_pipeline.blocking import result_of
 from ocrlty_pipeline.evaluation.headline import headline
@@ -90,12 +90,11 @@ def _figures(evaluation: dict[str, Any] | None) -> dict[str, Any]:
 def save_leaderboard(store: ArtifactStore, table: pd.DataFrame, image_set: str, task_id: str) -> dict[str, str]:
     """Store a leaderboard as CSV and as Parquet; returns the key of each by its format."""
     now = datetime.now(UTC)
-    folder = f"leaderboards/{check_id('image set name', image_set)}/{check_id('task_id', task_id)}"
-    stem = f"{folder}/{now:%Y-%m-%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+    stem = f"{now:%Y-%m-%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
     buffer = io.BytesIO()
     table.to_parquet(buffer, index=False)
     contents = {"csv": table.to_csv(index=False).encode(), "parquet": buffer.getvalue()}
-    keys = {name: f"{stem}.{name}" for name in contents}
+    keys = {name: leaderboard_key(image_set, task_id, f"{stem}.{name}") for name in contents}
     for name, data in contents.items():
         asyncio.run(store.put(keys[name], data))
     return keys
