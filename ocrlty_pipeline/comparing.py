@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import Any
 
 from ocrlty_pipeline.artifacts.index import IndexRow
 from ocrlty_pipeline.artifacts.keys import ground_truth_prefix
+from ocrlty_pipeline.blocking import result_of
 from ocrlty_pipeline.collector import without_cycle_collection
 from ocrlty_pipeline.evaluation.comparison.compare import Side, compare
 from ocrlty_pipeline.evaluation.comparison.results import Comparison, SettingChange
@@ -63,7 +63,7 @@ def compare_evaluation(services: Services, baseline: str, evaluation: Evaluation
     """
     with without_cycle_collection():
         row = services.runs.find(evaluation.run_id)
-        batch = asyncio.run(services.runs.load(row))
+        batch = result_of(services.runs.load(row))
         ours, theirs = _stored(services, baseline), _Stored(row, batch, evaluation)
         return _compare(services, ours, theirs, intersection=True)
 
@@ -71,7 +71,7 @@ def compare_evaluation(services: Services, baseline: str, evaluation: Evaluation
 def _stored(services: Services, run_id: str) -> _Stored:
     runs = services.runs
     row = runs.find(run_id)
-    return _Stored(row, asyncio.run(runs.load(row)), asyncio.run(runs.latest_evaluation(run_id)))
+    return _Stored(row, result_of(runs.load(row)), result_of(runs.latest_evaluation(run_id)))
 
 
 def _compare(services: Services, a: _Stored, b: _Stored, *, intersection: bool) -> Comparison:
@@ -90,7 +90,7 @@ def _newest_version(services: Services, a: _Stored, b: _Stored) -> int | None:
     versions = {run.evaluation.ground_truth_version for run in (a, b) if run.evaluation}
     if len(versions) == 1 and a.evaluation and b.evaluation:
         return None
-    return asyncio.run(services.store.latest_version(ground_truth_prefix(a.batch.image_set)))
+    return result_of(services.store.latest_version(ground_truth_prefix(a.batch.image_set)))
 
 
 def _reason_to_rescore(evaluation: Evaluation | None, other: Evaluation | None, newest: int | None) -> str | None:

@@ -10,17 +10,20 @@ import asyncio
 import io
 import uuid
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
-import pandas as pd
 
 from ocrlty_pipeline.artifacts.index import IndexRow
-from ocrlty_pipeline.artifacts.keys import check_id
+from ocrlty_pipeline.artifacts.keys import leaderboard_key
 from ocrlty_pipeline.artifacts.store import ArtifactStore
+from ocrlty_pipeline.blocking import result_of
 from ocrlty_pipeline.evaluation.headline import headline
 from ocrlty_pipeline.evaluation.results import EvaluationSummary
 from ocrlty_pipeline.services import Services
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _RUN = ("run_id", "created_at", "task_id", "backend", "model_id", "prompt_sha256", "schema_sha256", "status")
 # What ranks: micro F1, then documents all right, then the newer one.
@@ -39,6 +42,8 @@ def leaderboard(services: Services, image_set: str, task_id: str | None = None) 
         image_set: its name.
         task_id: only runs through this task; None takes all.
     """
+    import pandas as pd  # noqa: PLC0415 -- half a second at the start of every process that loads the assets
+
     rows = [_row(services, row) for row in services.index.batches(image_set, task_id)]
     if not rows:
         return pd.DataFrame(columns=["rank", *_RUN])
@@ -57,7 +62,7 @@ def _row(services: Services, row: IndexRow) -> dict[str, Any]:
 
 def _document(store: ArtifactStore, row: IndexRow) -> dict[str, Any]:
     """An artifact as plain JSON: its thousands of samples are not wanted as objects."""
-    document: dict[str, Any] = orjson.loads(asyncio.run(store.get(row.rel_ref)))
+    document: dict[str, Any] = orjson.loads(result_of(store.get(row.rel_ref)))
     return document
 
 
@@ -85,12 +90,11 @@ def _figures(evaluation: dict[str, Any] | None) -> dict[str, Any]:
 def save_leaderboard(store: ArtifactStore, table: pd.DataFrame, image_set: str, task_id: str) -> dict[str, str]:
     """Store a leaderboard as CSV and as Parquet; returns the key of each by its format."""
     now = datetime.now(UTC)
-    folder = f"leaderboards/{check_id('image set name', image_set)}/{check_id('task_id', task_id)}"
-    stem = f"{folder}/{now:%Y-%m-%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+    stem = f"{now:%Y-%m-%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
     buffer = io.BytesIO()
     table.to_parquet(buffer, index=False)
     contents = {"csv": table.to_csv(index=False).encode(), "parquet": buffer.getvalue()}
-    keys = {name: f"{stem}.{name}" for name in contents}
+    keys = {name: leaderboard_key(image_set, task_id, f"{stem}.{name}") for name in contents}
     for name, data in contents.items():
         asyncio.run(store.put(keys[name], data))
     return keys

@@ -117,6 +117,10 @@ def content_type(rel: str) -> str:
     return _CONTENT_TYPES.get(PurePosixPath(rel).suffix, "application/octet-stream")
 
 
+def leaderboard_key(image_set: str, task_id: str, name: str) -> str:
+    return f"leaderboards/{check_id('image set name', image_set)}/{check_id('task_id', task_id)}/{name}"
+
+
 def parse_document_key(rel: str) -> tuple[DocumentKind, date, str] | None:
     """Kind, day and id of the extract, batch run or evaluation a key names; None for any other key."""
     match = _DOCUMENT.match(rel)

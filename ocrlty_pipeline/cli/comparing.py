@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from enum import StrEnum
-from typing import Annotated, get_args
+from typing import Annotated, Literal
 
 import typer
 
@@ -20,9 +19,7 @@ from ocrlty_pipeline.orchestration.stack import running_stack
 from ocrlty_pipeline.services import Services, open_services
 from ocrlty_pipeline.settings import load_settings
 
-MetricName = StrEnum("MetricName", [(name, name) for name in get_args(Metric)])
-F1 = MetricName("f1")
-Action = StrEnum("Action", [(name, name) for name in ("set", "show", "clear")])
+Action = Literal["set", "show", "clear"]
 
 
 @contextmanager
@@ -51,14 +48,14 @@ def gate_(
     run_id: Annotated[str, typer.Argument(metavar="RUN", help="Id of the batch run to let through or not.")],
     baseline_id: Annotated[str, typer.Option("--baseline", metavar="RUN", help="Id of the run it is held against.")],
     max_drop: Annotated[float, typer.Option(help="How far the metric may fall; 0.01 is a percentage point.")] = 0.01,
-    metric: Annotated[MetricName, typer.Option(help="Micro F1, documents all right, or ANLS*.")] = F1,
+    metric: Annotated[Metric, typer.Option(help="Micro F1, documents all right, or ANLS*.")] = "f1",
     *,
     intersection: Annotated[bool, typer.Option("--intersection", help="Hold the images of both only.")] = False,
 ) -> None:
     """Exit with 1, and the reason, where a run fell further behind its baseline than allowed."""
     with _services() as services:
         found = compare_runs(services, baseline_id, run_id, intersection=intersection)
-    outcome = gate(found, max_drop, metric.value)
+    outcome = gate(found, max_drop, metric)
     results.print(f"{'Passed' if outcome.passed else 'Failed'}: {outcome.reason}", soft_wrap=True)
     if not outcome.passed:
         raise typer.Exit(1)

@@ -111,29 +111,30 @@ def print_baselines(baselines: Sequence[Baseline]) -> None:
     results.print(table)
 
 
-_SHOWN = {"field_f1": "F1", "exact_match": "all right", "anls": "ANLS*"}
-
-
 def print_leaderboard(table: pd.DataFrame) -> None:
     """Rank, run and the figures; all columns are in the asset's files."""
-    shown = _table("", ("rank", "run", "task", "model", "GT", "scored", "F1", "95 % interval", "all right", "ANLS*"))
+    tasks = sorted(set(table["task_id"]))
+    several = len(tasks) > 1
+    title = "" if several else f"Runs with {tasks[0]}"
+    columns = ["rank", "run", *(["task"] if several else []), "model", "GT", "images", "F1", "interval", "all right"]
+    shown = _table(title, [*columns, "ANLS*"])
     for row in table.astype(object).where(table.notna(), None).to_dict("records"):
-        shown.add_row(*_leaderboard_cells(row))
+        shown.add_row(*_leaderboard_cells(row, several=several))
     results.print(shown)
 
 
-def _leaderboard_cells(row: dict[Any, Any]) -> list[str]:
+def _leaderboard_cells(row: dict[Any, Any], *, several: bool) -> list[str]:
     low, high = row.get("field_f1_low"), row.get("field_f1_high")
     version = row.get("ground_truth_version")
     return [
         "-" if row["rank"] is None else str(row["rank"]),
         row["run_id"],
-        row["task_id"],
+        *([row["task_id"]] if several else []),
         row["model_id"],
         "-" if version is None else str(int(version)),
         str(row["scored"]),
         _share(row["field_f1"]),
-        "-" if low is None or high is None else f"{100 * low:.1f} to {100 * high:.1f}",
+        "-" if low is None or high is None else f"{100 * low:.1f}-{100 * high:.1f}",
         _share(row["exact_match"]),
         _share(row.get("anls")),
     ]

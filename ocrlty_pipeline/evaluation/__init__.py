@@ -14,6 +14,7 @@
     results      the documents: an evaluation, its fields and samples
     evaluator    a run's samples -> an evaluation
     headline     an evaluation -> the figures that stand at the top, in their order
+    comparison   two evaluations of the same images -> what got better or worse, and whether by chance
 
 Pure functions throughout: no files, no database, no clock. Every sample is compared once; the figures of a run see only
 the counts of that, so that another figure or a bootstrap is one more function over them. Reading ground-truth files is

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import numpy as np
-import pandas as pd
 
 from ocrlty_pipeline.batches.runner import BatchOutcome
 from ocrlty_pipeline.evaluation.headline import HeadlineFigure, headline
 from ocrlty_pipeline.evaluation.results import Evaluation
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PERCENTILES = (50, 90, 95, 99)
 

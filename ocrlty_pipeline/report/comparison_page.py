@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +25,7 @@ from ocrlty_pipeline.report.page import render
 from ocrlty_pipeline.report.wording import OUTCOMES, count, milliseconds
 
 _MOST_FILES = 300
+_SENTENCES = re.compile(r"(?<=\.) (?=(?:Better|Worse): |No field )")
 _TONES = {"better": "better", "worse": "worse", NO_EVIDENCE: "even"}
 
 
@@ -70,7 +72,7 @@ def comparison_page(runs: ComparedRuns, pictures: Pictures) -> bytes:
         title=f"{comparison.b.run_id} against {comparison.a.run_id} · OCRlty",
         kind="Comparison",
         heading=f"{comparison.b.run_id} against {comparison.a.run_id}",
-        verdict=[comparison.words],
+        verdict=_SENTENCES.split(comparison.words),
         tone=_TONES[comparison.verdict],
         comparison=comparison,
         runs=_runs(runs),

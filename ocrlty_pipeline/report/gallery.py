@@ -137,7 +137,8 @@ def _value(value: Any) -> Any:
 
 
 def _reading(value: Any, canonical: str | None) -> str | None:
-    return None if canonical is None or canonical == value else _cut(canonical)
+    seen = " ".join(value.split()) if isinstance(value, str) else value
+    return None if canonical in (None, value, seen) else _cut(str(canonical))
 
 
 def _cut(text: str) -> str:

@@ -62,10 +62,11 @@ def verdict(evaluation: Evaluation) -> list[str]:
 
 def _documents(exact: Rate) -> str:
     if exact.count == exact.total:
-        return f"All {count(exact.total, 'document')} are read without a fault."
+        return f"Read without a fault: all of {count(exact.total, 'document')}."
+    if exact.count == 0:
+        return f"None of {count(exact.total, 'document')} is read without a fault."
     verb = "is" if exact.count == 1 else "are"
-    number = "None" if exact.count == 0 else f"{exact.count:,}"
-    return f"{number} of {count(exact.total, 'document')} {verb} read without a fault ({share(exact.value)})."
+    return f"{exact.count:,} of {count(exact.total, 'document')} {verb} read without a fault ({share(exact.value)})."
 
 
 def _f1(evaluation: Evaluation) -> str:

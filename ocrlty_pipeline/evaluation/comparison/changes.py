@@ -24,11 +24,12 @@ def sample_changes(
 ) -> list[SampleChange]:
     """Samples of which the whole or any field is right in one run only, in their order."""
     wrong_a, wrong_b = a.faults > 0, b.faults > 0
-    changed = (wrong_a != wrong_b).any(axis=1) | (a.right != b.right)
+    right_a, right_b = a.right, b.right
+    changed = (wrong_a != wrong_b).any(axis=1) | (right_a != right_b)
     return [
         _change(
             (pairs.a[i], pairs.b[i]),
-            _document(right_a=bool(a.right[i]), right_b=bool(b.right[i])),
+            _document(right_a=bool(right_a[i]), right_b=bool(right_b[i])),
             _named(wrong_a[i] & ~wrong_b[i], pairs.fields),
             _named(~wrong_a[i] & wrong_b[i], pairs.fields),
             predictions,

@@ -56,8 +56,8 @@ def gate(comparison: Comparison, max_drop: float, metric: Metric = "f1") -> Gate
     passed = drop <= max_drop + _ROUNDING
     change = f"fell by {100 * drop:.2f}" if drop > 0 else f"rose by {-100 * drop:.2f}" if drop < 0 else "changed by 0"
     change = f"{figure.label} {change} points, {figure.a:.2%} to {figure.b:.2%}"
-    limit = f"{100 * max_drop:g} allowed"
-    words = f"{change}, {'with' if passed else 'more than the'} {limit}"
+    limit = f"{100 * max_drop:g}"
+    words = f"{change}, where it may lose {limit}" if passed else f"{change}, more than the {limit} allowed"
     return GateResult(
         passed=passed,
         metric=metric,

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import bdtr
 
 Array = npt.NDArray[np.float64]
 
@@ -25,6 +24,8 @@ def mcnemar(fixed: int, broken: int) -> float:
     Psychometrika 12, 1947; the binomial distribution in place of his chi-squared holds for few changes as well. It is
     `scipy.stats.binomtest(fixed, fixed + broken)`, whose import takes longer than a comparison. 1 without changes.
     """
+    from scipy.special import bdtr  # noqa: PLC0415 -- a quarter of a second at start
+
     return min(1.0, 2 * float(bdtr(min(fixed, broken), fixed + broken, 0.5)))
 
 

@@ -7,6 +7,7 @@ import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import obstore
 import pytest
 
 from ocrlty_pipeline.artifacts.store import ArtifactStore
@@ -53,6 +54,14 @@ def test_an_artifact_lies_below_the_prefix_of_the_bucket(open_store, s3_server, 
     assert store.location == f"s3://{s3_bucket}/receipts/eu"
     assert store.full_ref(REL) == f"s3://{s3_bucket}/receipts/eu/{REL}"
     assert s3_server.call("GET", f"/{s3_bucket}/receipts/eu/{REL}") == b"{}"
+
+
+def test_a_browser_is_told_what_each_artifact_is(open_store):
+    store = open_store()
+    types = {"reports/2026-11-24/e1.html": "text/html; charset=utf-8", REL: "application/json"}
+    for rel, content_type in types.items():
+        asyncio.run(store.put(rel, b"{}"))
+        assert obstore.get(store._objects, rel).attributes["Content-Type"] == content_type
 
 
 def test_without_a_prefix_keys_begin_at_the_bucket(open_store, s3_server, s3_bucket):
