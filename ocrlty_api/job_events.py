@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import AsyncIterator
 
 from ocrlty_api.errors import NotFoundError
@@ -11,6 +12,9 @@ from ocrlty_api.lanes.durable import JobRecord
 from ocrlty_api.lanes.watching import version
 from ocrlty_api.state import AppState
 from ocrlty_api.waiting import job_after
+from ocrlty_pipeline.errors import StorageUnavailableError
+
+_log = logging.getLogger(__name__)
 
 EVENT_STREAM = "text/event-stream"
 # One event, for OpenAPI; `data` is a JobView.
@@ -30,9 +34,19 @@ HEARTBEAT_S = 15.0
 async def job_events(state: AppState, job: JobRecord, *, last_id: str | None) -> AsyncIterator[str]:
     """`progress` for what the job is now and each change, `end` when it has ended; then the stream ends.
 
-    It ends as well when the service is told to end, or the job is deleted: the client comes back and sees.
+    It ends as well when the service is told to end, the job is deleted, or the database is away: the client comes back
+    and sees.
     """
-    told = last_id
+    try:
+        async for event in _events(state, job, told=last_id):
+            yield event
+    except NotFoundError:
+        return
+    except StorageUnavailableError as error:
+        _log.error("The events of job %s end early: %s", job.job_id, error.message)
+
+
+async def _events(state: AppState, job: JobRecord, *, told: str | None) -> AsyncIterator[str]:
     while True:
         if (now := event_id(job)) != told or job.ended:
             told = now
@@ -41,10 +55,7 @@ async def job_events(state: AppState, job: JobRecord, *, last_id: str | None) ->
             yield ": waiting\n\n"
         if job.ended or state.closing.is_set():
             return
-        try:
-            job = await job_after(state, job, HEARTBEAT_S)
-        except NotFoundError:
-            return
+        job = await job_after(state, job, HEARTBEAT_S)
 
 
 def event_id(job: JobRecord) -> str:

@@ -19,6 +19,7 @@ from ocrlty_api.batching import BatchDraft
 from ocrlty_api.errors import ConflictError
 from ocrlty_api.incoming.contents import content_digest
 from ocrlty_api.lanes.batches import owner_tags, prepare_run
+from ocrlty_api.lanes.submitted import find_submitted
 from ocrlty_api.schemas.extracts import ExtractBody
 from ocrlty_api.state import AppState
 from ocrlty_api.submissions import Submission, submit_once
@@ -38,9 +39,6 @@ async def submit_extract_job(state: AppState, key: Principal, wanted: ExtractReq
         DagsterUnavailableError: nothing can be launched now.
     """
     sha256 = _sha256(wanted)
-    asked = content_digest(
-        kind="extract", owner=key.key_id, task_id=wanted.task_id, image=sha256, overrides=wanted.overrides.to_json()
-    )
 
     async def launch(tags: Mapping[str, str]) -> str:
         await _refuse_taken(state, wanted, sha256)
@@ -50,8 +48,18 @@ async def submit_extract_job(state: AppState, key: Principal, wanted: ExtractReq
         of_job = {run_tags.REQUEST_ID: wanted.request_id, run_tags.TASK_ID: wanted.task_id, **_owner(key)}
         return await state.durable.launch("extract", EXTRACT, config, {**of_job, **tags})
 
-    submission = None if wanted.fresh else Submission.of_request(wanted.request_id, asked)
-    return (await submit_once(state, submission, launch)).dagster_run_id
+    return (await submit_once(state, _submission(key, wanted, sha256), launch)).dagster_run_id
+
+
+async def refuse_other_job(state: AppState, key: Principal, wanted: ExtractRequest) -> None:
+    """Refuse to extract at once under the id of a job with other content, which the job would then find taken.
+
+    Raises:
+        ConflictError: such a job was submitted.
+    """
+    submission = _submission(key, wanted, _sha256(wanted))
+    if submission is not None:
+        submission.refuse_other(await find_submitted(state.shared, submission.id))
 
 
 async def submit_batch_job(state: AppState, key: Principal, draft: BatchDraft) -> str:
@@ -77,6 +85,15 @@ async def submit_batch_job(state: AppState, key: Principal, draft: BatchDraft) -
 
 def _owner(key: Principal) -> dict[str, str]:
     return {run_tags.KEY_ID: key.key_id, run_tags.ROLE: key.role}
+
+
+def _submission(key: Principal, wanted: ExtractRequest, sha256: str) -> Submission | None:
+    if wanted.fresh:
+        return None
+    asked = content_digest(
+        kind="extract", owner=key.key_id, task_id=wanted.task_id, image=sha256, overrides=wanted.overrides.to_json()
+    )
+    return Submission.of_request(wanted.request_id, asked)
 
 
 def _sha256(wanted: ExtractRequest) -> str:

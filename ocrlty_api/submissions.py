@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from ocrlty_api.errors import ConflictError
-from ocrlty_api.lanes.submitted import find_submitted, submission_tags
+from ocrlty_api.lanes.submitted import SubmittedRun, find_submitted, submission_tags
 from ocrlty_api.state import AppState
 from ocrlty_pipeline.db.locks import AdvisoryLock
 
@@ -51,6 +51,14 @@ class Submission:
         """Anything by its Idempotency-Key, each API key's own."""
         return cls(_digest("idempotency_key", key_id, idempotency_key), content, "This Idempotency-Key")
 
+    def refuse_other(self, found: SubmittedRun | None) -> None:
+        """
+        Raises:
+            ConflictError: what was submitted under the id is something else.
+        """
+        if found is not None and found.content != self.content:
+            raise ConflictError(f"{self.named} is in use with other content; choose another.")
+
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
@@ -78,9 +86,8 @@ async def submit_once(
     if submission is None:
         return Submitted(await launch({}), repeated=False)
     async with _locked(state, submission.id):
-        found = await asyncio.to_thread(find_submitted, state.shared, submission.id)
-        if found is not None and found.content != submission.content:
-            raise ConflictError(f"{submission.named} is in use with other content; choose another.")
+        found = await find_submitted(state.shared, submission.id)
+        submission.refuse_other(found)
         if found is not None and (not found.broken_off if waits else found.is_job):
             return Submitted(found.dagster_run_id, repeated=True)
         return Submitted(await launch(submission_tags(submission.id, submission.content)), repeated=False)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import dagster as dg
 
 from ocrlty_api.lanes.instance import SharedInstance
@@ -22,5 +20,5 @@ ACTIVE = [
 async def active_owners(shared: SharedInstance, run_id: str) -> list[str | None]:
     """Whose Dagster runs of this batch run have not ended, by key id."""
     filters = dg.RunsFilter(tags={run_tags.RUN_ID: run_id}, statuses=ACTIVE)
-    runs = await asyncio.to_thread(shared.instance.get_runs, filters)
+    runs = await shared.ask(shared.instance.get_runs, filters)
     return [run.tags.get(run_tags.KEY_ID) for run in runs]

@@ -6,10 +6,10 @@ that is known of it stands in Dagster's storage: there is nothing else that coul
 
 from __future__ import annotations
 
-import asyncio
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import dagster as dg
@@ -30,6 +30,10 @@ ENDED: frozenset[Status] = frozenset({"succeeded", "failed", "canceled"})
 PRIORITIES: Mapping[str, str] = {"extract": "10"}
 # A list passes over so many runs at most; a page may be shorter than asked for, its cursor still leads on.
 PASSED_AT_MOST = 1000
+# Runs of one query where a filter passes over some.
+READ_AT_LEAST = 100
+# Dagster says that a run failed a moment before it says whether the run will be retried.
+UNDECIDED = timedelta(seconds=10)
 
 Dagster = dg.DagsterRunStatus
 _STATUS: Mapping[Dagster, Status] = {
@@ -93,9 +97,13 @@ class JobPage:
 
 
 class DurableLane:
-    """Submits jobs through Dagster's webserver, and reads them in the shared instance."""
+    """Submits jobs through Dagster's webserver, and reads them in the shared instance.
+
+    What reads raises `StorageUnavailableError` when the database cannot be reached.
+    """
 
     def __init__(self, shared: SharedInstance, webserver: Webserver) -> None:
+        self._shared = shared
         self._instance = shared.instance
         self._webserver = webserver
 
@@ -116,11 +124,11 @@ class DurableLane:
 
     async def job(self, job_id: str) -> JobRecord | None:
         """A job, or None: no such run, or one that is no job."""
-        return await asyncio.to_thread(self._job, job_id)
+        return await self._shared.ask(self._job, job_id)
 
     async def has_run(self, run_id: str) -> bool:
         """Whether there is such a run: a cursor that names none would lead nowhere in silence."""
-        return await asyncio.to_thread(self._instance.has_run, run_id)
+        return await self._shared.ask(self._instance.has_run, run_id)
 
     async def page(
         self, *, limit: int, cursor: str | None, owner: str | None, status: Status | None, kind: Kind | None
@@ -134,15 +142,15 @@ class DurableLane:
             status: only those.
             kind: only those.
         """
-        return await asyncio.to_thread(self._page, limit, cursor, owner, status, kind)
+        return await self._shared.ask(self._page, limit, cursor, owner, status, kind)
 
     async def cancel(self, job: JobRecord) -> None:
         """Ask a job to end, best effort: what is done stays. One that has ended stays as it is."""
-        await asyncio.to_thread(self._cancel, job)
+        await self._shared.ask(self._cancel, job)
 
     async def failure(self, job: JobRecord) -> RunFailure:
         """Why a job failed."""
-        return await asyncio.to_thread(self._failure, job)
+        return await self._shared.ask(self._failure, job)
 
     # --- in threads
 
@@ -150,14 +158,18 @@ class DurableLane:
         first = self._instance.get_run_record_by_id(job_id)
         if first is None or run_tags.JOB not in first.dagster_run.tags or first.dagster_run.parent_run_id is not None:
             return None
-        return _record(self._runs_of(first))
+        [job] = self._jobs([first])
+        return job
 
-    def _runs_of(self, first: dg.RunRecord) -> list[dg.RunRecord]:
-        """The job's runs, oldest first; only one that failed has more than the first."""
-        if first.dagster_run.status is not Dagster.FAILURE:
-            return [first]
-        retries = dg.RunsFilter(tags={ROOT_RUN_ID_TAG: first.dagster_run.run_id})
-        return [first, *reversed(self._instance.get_run_records(retries))]
+    def _jobs(self, firsts: Sequence[dg.RunRecord]) -> list[JobRecord]:
+        """The jobs of their first runs; one that failed may have further runs, which one query finds for all."""
+        failed = [first.dagster_run.run_id for first in firsts if first.dagster_run.status is Dagster.FAILURE]
+        retries: defaultdict[str | None, list[dg.RunRecord]] = defaultdict(list)
+        if failed:
+            for retry in self._instance.get_run_records(dg.RunsFilter(tags={ROOT_RUN_ID_TAG: failed}), ascending=True):
+                retries[retry.dagster_run.root_run_id].append(retry)
+        retried = self._instance.run_retries_enabled
+        return [_record([first, *retries[first.dagster_run.run_id]], retried=retried) for first in firsts]
 
     def _page(
         self, limit: int, cursor: str | None, owner: str | None, status: Status | None, kind: Kind | None
@@ -168,25 +180,33 @@ class DurableLane:
         wanted = dg.RunsFilter(tags=tags, statuses=None if status is None else _OF_FIRST_RUN[status])
         jobs: list[JobRecord] = []
         passed = 0
+        count = limit + 1 if status is None else max(limit + 1, READ_AT_LEAST)
         while passed < PASSED_AT_MOST:
-            records = self._instance.get_run_records(wanted, limit=limit + 1, cursor=cursor)
+            records = self._instance.get_run_records(wanted, limit=count, cursor=cursor)
+            firsts = [record for record in records if record.dagster_run.parent_run_id is None]
+            of_first = {job.job_id: job for job in self._jobs(firsts)}
             for record in records:
                 if len(jobs) == limit:
                     return JobPage(jobs, cursor)
                 cursor = record.dagster_run.run_id
-                if record.dagster_run.parent_run_id is None:
-                    job = _record(self._runs_of(record))
-                    jobs += [job] if status in (None, job.status) else []
+                job = of_first.get(cursor)
+                jobs += [job] if job is not None and status in (None, job.status) else []
             passed += len(records)
-            if len(records) <= limit:
+            if len(records) < count:
                 return JobPage(jobs, None)
         return JobPage(jobs, cursor)
 
     def _cancel(self, job: JobRecord) -> None:
-        latest = job.dagster_run_ids[-1]
         if job.ended:
             return
-        self._instance.add_run_tags(latest, {run_tags.CANCEL: "true"})
+        self._cancel_run(job.dagster_run_ids[-1])
+        now = self._job(job.job_id)
+        if now is not None and not now.ended and now.dagster_run_ids != job.dagster_run_ids:
+            # It was retried meanwhile.
+            self._cancel_run(now.dagster_run_ids[-1])
+
+    def _cancel_run(self, latest: str) -> None:
+        self._instance.add_run_tags(latest, {run_tags.CANCEL: latest})
         run = self._instance.get_run_by_id(latest)
         if run is not None and run.status is Dagster.FAILURE:
             # It waits to be retried.
@@ -199,9 +219,10 @@ class DurableLane:
         return RunFailure("Its run was deleted.") if run is None else run_failure(self._instance, run)
 
 
-def _record(runs: Sequence[dg.RunRecord]) -> JobRecord:
+def _record(runs: Sequence[dg.RunRecord], *, retried: bool) -> JobRecord:
+    """The job of these runs, oldest first; `retried` says whether Dagster retries any."""
     first, latest = runs[0], runs[-1]
-    tags, status = first.dagster_run.tags, _status_of(latest.dagster_run)
+    tags, status = first.dagster_run.tags, _status_of(latest, retried=retried)
     started = [run.start_time for run in runs if run.start_time is not None]
     told = latest.dagster_run.tags.get(run_tags.PROGRESS)
     kind: Kind = next(kind for kind in KINDS if kind == tags[run_tags.JOB])
@@ -223,17 +244,25 @@ def _record(runs: Sequence[dg.RunRecord]) -> JobRecord:
     )
 
 
-def _status_of(run: dg.DagsterRun) -> Status:
+def _status_of(record: dg.RunRecord, *, retried: bool) -> Status:
+    run = record.dagster_run
     if run.status is Dagster.FAILURE:
-        if run_tags.CANCEL in run.tags:
+        if _cancel_asked(run):
             return "canceled"
-        if run.tags.get(WILL_RETRY_TAG) == "true":
+        will_retry = run.tags.get(WILL_RETRY_TAG)
+        if will_retry == "true":
             return "queued"
+        if will_retry is None and retried and datetime.now(UTC) - _utc(record.update_timestamp) < UNDECIDED:
+            return "running"
     return _STATUS[run.status]
 
 
 def _told_to_end(run: dg.DagsterRun) -> bool:
-    return run_tags.CANCEL in run.tags or run.status in {Dagster.CANCELING, Dagster.CANCELED}
+    return _cancel_asked(run) or run.status in {Dagster.CANCELING, Dagster.CANCELED}
+
+
+def _cancel_asked(run: dg.DagsterRun) -> bool:
+    return run.tags.get(run_tags.CANCEL) == run.run_id
 
 
 def _asked(run_config: Mapping[str, Any]) -> str:

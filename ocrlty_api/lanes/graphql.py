@@ -40,7 +40,8 @@ class Webserver:
     """A client of one webserver; an async context manager that keeps its connections."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        # What is logged and told must not hold a password.
+        self._url = str(httpx2.URL(url).copy_with(userinfo=b""))
         self._http = httpx2.AsyncClient(base_url=url, timeout=TIMEOUT_S)
 
     async def __aenter__(self) -> Self:
@@ -83,11 +84,31 @@ class Webserver:
             response.raise_for_status()
             answer = response.json()
         except (httpx2.HTTPError, ValueError) as error:
-            _log.warning("Dagster's webserver at %s does not answer: %r", self._url, error)
-            raise DagsterUnavailableError(
-                "Dagster's webserver does not answer: jobs cannot be submitted until it does."
-            ) from error
-        if answer.get("errors"):
-            raise LaunchRefusedError("; ".join(error["message"] for error in answer["errors"]))
-        data: dict[str, Any] = answer["data"]
-        return data
+            raise self._unavailable(_reason(error)) from error
+        match answer:
+            case {"errors": [_, *_] as errors}:
+                raise LaunchRefusedError("; ".join(str(error["message"]) for error in errors))
+            case {"data": {**data}}:
+                return data
+            case _:
+                raise self._unavailable("what answers there is no webserver of Dagster")
+
+    def _unavailable(self, reason: str) -> DagsterUnavailableError:
+        """Where it should be stands in the log: clients can do nothing with an address of the service's network."""
+        _log.error(
+            "Dagster's webserver at %s cannot be used: %s; check DAGSTER_WEBSERVER_URL, and that it runs "
+            "(`ocrlty up` starts it)",
+            self._url,
+            reason,
+        )
+        return DagsterUnavailableError(
+            "Dagster's webserver does not answer: jobs cannot be submitted until it does. Send the request again "
+            "shortly, or to the endpoint of this name without _async."
+        )
+
+
+def _reason(error: Exception) -> str:
+    """In words without the URL, which httpx2 gives as it was set, password and all."""
+    if isinstance(error, httpx2.HTTPStatusError):
+        return f"it answered with status {error.response.status_code}"
+    return f"{type(error).__name__}: {error}"

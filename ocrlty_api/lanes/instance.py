@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
 
 import dagster as dg
+from dagster_postgres.utils import DagsterPostgresException
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from ocrlty_pipeline.errors import StorageUnavailableError
 from ocrlty_pipeline.orchestration.stack import dagster_instance, running_stack
 from ocrlty_pipeline.orchestration.warm.instances import pool_connections
 from ocrlty_pipeline.settings import Settings
+
+# Of Dagster's storage, when the database is away or takes too long.
+AWAY = (OperationalError, InterfaceError, PoolTimeoutError, DagsterPostgresException)
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +31,18 @@ class SharedInstance:
 
     instance: dg.DagsterInstance
     settings: Settings
+
+    async def ask(self, question: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call what asks the instance, in a thread; it is called twice where a database restarted in between.
+
+        Raises:
+            StorageUnavailableError: the database cannot be reached.
+        """
+        try:
+            return await asyncio.to_thread(_asked, question, *args, **kwargs)
+        except AWAY as error:
+            reason = " ".join(str(error).split())
+            raise StorageUnavailableError(f"Dagster's database cannot be reached: {reason}") from error
 
 
 @asynccontextmanager
@@ -42,6 +65,16 @@ async def shared_instance(settings: Settings) -> AsyncIterator[SharedInstance]:
             await asyncio.to_thread(instance.dispose)
     finally:
         await asyncio.to_thread(running.__exit__, None, None, None)
+
+
+def _asked(question: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    try:
+        return question(*args, **kwargs)
+    except OperationalError as error:
+        if not error.connection_invalidated:
+            raise
+        # The server had closed a pooled connection; SQLAlchemy has dropped all of that age by now.
+        return question(*args, **kwargs)
 
 
 def _open() -> dg.DagsterInstance:

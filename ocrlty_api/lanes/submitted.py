@@ -30,9 +30,13 @@ def submission_tags(submission: str, content: str) -> dict[str, str]:
     return {run_tags.SUBMISSION: submission, run_tags.CONTENT: content}
 
 
-def find_submitted(shared: SharedInstance, submission: str) -> SubmittedRun | None:
-    """The newest run of a submission; blocks."""
-    runs = shared.instance.get_runs(dg.RunsFilter(tags={run_tags.SUBMISSION: submission}), limit=1)
+async def find_submitted(shared: SharedInstance, submission: str) -> SubmittedRun | None:
+    """The newest run of a submission.
+
+    Raises:
+        StorageUnavailableError: the database cannot be reached.
+    """
+    runs = await shared.ask(shared.instance.get_runs, dg.RunsFilter(tags={run_tags.SUBMISSION: submission}), limit=1)
     if not runs:
         return None
     run = runs[0]

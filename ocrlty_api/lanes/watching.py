@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from ocrlty_api.lanes.durable import DurableLane, JobRecord
 
 LOOK_S = 0.25
+# Looks at all jobs together: each takes some 2 ms of CPU. More jobs are looked at less often.
+LOOKS_PER_S = 100
 
 
 @dataclass(slots=True)
@@ -32,7 +34,7 @@ class JobWatcher:
         watch = self._watches.setdefault(known.job_id, _Watch())
         news: asyncio.Future[JobRecord | None] = asyncio.get_running_loop().create_future()
         watch.waiting[news] = known
-        if watch.task is None:
+        if watch.task is None or watch.task.done():
             watch.task = asyncio.create_task(self._look(known.job_id, watch), name=f"watch-{known.job_id}")
         try:
             async with asyncio.timeout(timeout_s):
@@ -57,7 +59,7 @@ class JobWatcher:
                 for news, known in watch.waiting.items():
                     if not news.done() and (job is None or version(job) != version(known)):
                         news.set_result(job)
-                await asyncio.sleep(LOOK_S)
+                await asyncio.sleep(max(LOOK_S, len(self._watches) / LOOKS_PER_S))
         except Exception as error:  # noqa: BLE001 -- every one that waits raises it; none may wait in vain
             for news in watch.waiting:
                 if not news.done():

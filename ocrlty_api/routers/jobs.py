@@ -27,6 +27,8 @@ router = APIRouter(tags=["jobs"], route_class=JsonRoute)
 
 MAX_WAIT_S = 60
 SHOWN_CHARACTERS = 160
+# A proxy must neither keep events nor hold them back (the second is nginx's).
+STREAMED = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 _RUN_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 JobId = Annotated[str, Path(max_length=256, description="`job_id` of an answer 202.")]
 ONE = (*KEYED, NotFoundError, ValidationFailedError)
@@ -106,7 +108,7 @@ async def stream_events(state: State, key: Extractor, job_id: JobId, request: Re
     """
     job = await job_of(state, key, job_id)
     events = job_events(state, job, last_id=request.headers.get("last-event-id"))
-    return StreamingResponse(events, media_type=EVENT_STREAM, headers={"Cache-Control": "no-store"})
+    return StreamingResponse(events, media_type=EVENT_STREAM, headers=STREAMED)
 
 
 async def _extract(state: AppState, row: IndexRow, *, with_raw: bool) -> ExtractAnswer:

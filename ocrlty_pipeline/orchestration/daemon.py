@@ -19,7 +19,9 @@ from typing import Any, Self
 
 import dagster as dg
 import psycopg
+from dagster._core.instance.config import ConcurrencyConfig
 from dagster._core.run_coordinator import QueuedRunCoordinator
+from dagster._core.storage.tags import PARTITION_NAME_TAG
 from dagster._core.workspace.context import IWorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster._daemon.auto_run_reexecution.auto_run_reexecution import consume_new_runs_for_automatic_reexecution
@@ -31,6 +33,7 @@ from dagster._utils.error import serializable_error_info_from_exc_info
 from dagster._utils.interrupts import capture_interrupts, setup_interrupt_handlers
 from dagster_postgres.event_log import PostgresEventLogStorage
 from dagster_shared.error import SerializableErrorInfo
+from dagster_shared.record import copy
 from sqlalchemy import make_url
 
 from ocrlty_pipeline.deployment import deployment_file
@@ -93,7 +96,16 @@ class RunEvents:
 
 
 class PromptQueueDaemon(QueuedRunCoordinatorDaemon):
-    """Takes runs from the queue as soon as one is queued or a running one has ended."""
+    """Takes runs from the queue as soon as one is queued or a running one has ended; leaves a worker to short ones.
+
+    Args:
+        interval_seconds: it looks so often when nothing is heard.
+        workers: of the warm pool that executes the runs; None where something else does.
+    """
+
+    def __init__(self, interval_seconds: float, workers: int | None = None) -> None:
+        super().__init__(interval_seconds)
+        self._workers = workers
 
     def core_loop(
         self, workspace_process_context: IWorkspaceProcessContext[Any], shutdown_event: threading.Event
@@ -115,6 +127,15 @@ class PromptQueueDaemon(QueuedRunCoordinatorDaemon):
                 shutdown_event.wait(SETTLE_S)
                 pause_s = SECOND_LOOK_S if happened else self.interval_seconds
 
+    def _get_runs_to_dequeue(
+        self, instance: dg.DagsterInstance, concurrency_config: ConcurrencyConfig, fixed_iteration_time: float | None
+    ) -> list[dg.DagsterRun]:
+        config = concurrency_config
+        if self._workers is not None:
+            config = leaving_a_worker(concurrency_config, self._workers)
+        runs: list[dg.DagsterRun] = super()._get_runs_to_dequeue(instance, config, fixed_iteration_time)
+        return runs
+
     def _wait(self, events: RunEvents, seconds: float) -> Generator[None, None, bool]:
         """Until something happened, for so long at most; yields for the daemon's heartbeat."""
         due = time.monotonic() + seconds
@@ -123,6 +144,21 @@ class PromptQueueDaemon(QueuedRunCoordinatorDaemon):
             if events.wait(min(left, HEARTBEAT_S)):
                 return True
         return False
+
+
+def leaving_a_worker(config: ConcurrencyConfig, workers: int) -> ConcurrencyConfig:
+    """The same limits, with fewer runs over image sets than there are workers.
+
+    A single extract then never waits for a batch's end; and no batch waits in the pool for a worker for so long that
+    run monitoring takes it for one that did not start.
+    """
+    queue = config.run_queue_config
+    assert queue is not None  # noqa: S101 -- this queue's own
+    most = max(1, workers - 1)
+    others = [limit for limit in queue.tag_concurrency_limits if limit["key"] != PARTITION_NAME_TAG or "value" in limit]
+    set_ones = [limit["limit"] for limit in queue.tag_concurrency_limits if limit not in others]
+    limits = [*others, {"key": PARTITION_NAME_TAG, "limit": min([most, *set_ones])}]
+    return copy(config, run_queue_config=queue._replace(tag_concurrency_limits=limits))
 
 
 class SettledRunRetries(EventLogConsumerDaemon):
@@ -154,7 +190,8 @@ def _daemon_of(instance: dg.DagsterInstance, kind: str) -> DagsterDaemon[Any]:
     coordinator, storage = instance.run_coordinator, instance.event_log_storage
     if kind == PromptQueueDaemon.daemon_type() and isinstance(storage, PostgresEventLogStorage):
         assert isinstance(coordinator, QueuedRunCoordinator)  # noqa: S101 -- the kind says so
-        return PromptQueueDaemon(coordinator.dequeue_interval_seconds)
+        warm = isinstance(instance.run_launcher, WarmRunLauncher)
+        return PromptQueueDaemon(coordinator.dequeue_interval_seconds, load_settings().warm_workers if warm else None)
     if kind == SettledRunRetries.daemon_type():
         return SettledRunRetries()
     return create_daemon_of_type(kind, instance)

@@ -10,7 +10,8 @@ WORKER = "ocrlty/worker"
 # What a client asked for, as the API knows it again: under which id, and a digest of the content.
 SUBMISSION = "ocrlty/submission"
 CONTENT = "ocrlty/content"
-# What the API submitted as a job, of which kind; by whose key's role; and that its client asked it to end.
+# What the API submitted as a job, of which kind; by whose key's role; and that its client asked it to end: the id of
+# the run that is to end, since a run that is executed again passes its tags on.
 JOB = "ocrlty/job"
 ROLE = "ocrlty/role"
 CANCEL = "ocrlty/cancel_requested"

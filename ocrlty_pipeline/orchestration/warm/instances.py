@@ -13,6 +13,8 @@ from dagster._serdes import ConfigurableClassData
 from dagster_postgres.utils import DagsterPostgresException
 from sqlalchemy.exc import DBAPIError
 
+from ocrlty_pipeline.orchestration import run_tags
+
 POOL_RECYCLE_S = 3600
 STATEMENT_TIMEOUT_MS = 60_000
 MAX_OVERFLOW = 8
@@ -52,6 +54,14 @@ def reconnect(instance: dg.DagsterInstance) -> None:
             ask(probe)  # SQLAlchemy has dropped the whole pool by now
 
 
+def is_to_end(run: dg.DagsterRun) -> bool:
+    """Whether somebody asked for the run's end.
+
+    The tag tells where the status cannot: Dagster's queue may start a run in the moment in which it is cancelled there.
+    """
+    return run.status is dg.DagsterRunStatus.CANCELING or run.tags.get(run_tags.CANCEL) == run.run_id
+
+
 def end_run(instance: dg.DagsterInstance, run_id: str, reason: str, *, patience_s: float = PATIENCE_S) -> None:
     """Give a run its final status where it has none: canceled where that was asked for, else failed with `reason`.
 
@@ -72,7 +82,7 @@ def _end_run(instance: dg.DagsterInstance, run_id: str, reason: str) -> None:
     run = instance.get_run_by_id(run_id)
     if run is None or run.is_finished:
         return
-    if run.status is dg.DagsterRunStatus.CANCELING:
+    if is_to_end(run):
         instance.report_run_canceled(run, reason)
     else:
         instance.report_run_failed(run, reason)

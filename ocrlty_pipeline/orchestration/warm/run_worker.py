@@ -21,7 +21,13 @@ from dagster._utils.interrupts import capture_interrupts
 from ocrlty_pipeline.orchestration import run_tags
 from ocrlty_pipeline.orchestration.jobs import EXTRACT
 from ocrlty_pipeline.orchestration.warm.identity import ProcessIdentity
-from ocrlty_pipeline.orchestration.warm.instances import end_run, open_instance, reconnect, without_compute_logs
+from ocrlty_pipeline.orchestration.warm.instances import (
+    end_run,
+    is_to_end,
+    open_instance,
+    reconnect,
+    without_compute_logs,
+)
 from ocrlty_pipeline.orchestration.warm.processes import resident_mb
 
 logger = logging.getLogger(__name__)
@@ -79,7 +85,7 @@ class RunWorker:
 
     def _execute(self, run_id: str) -> None:
         run = self._instance.get_run_by_id(run_id)
-        if run is None or run.is_finished or run.status is dg.DagsterRunStatus.CANCELING:
+        if run is None or run.is_finished or is_to_end(run):
             return
         self._instance.add_run_tags(run_id, {run_tags.WORKER: self._identity})
         with capture_interrupts():

@@ -4,10 +4,19 @@ import logging
 import time
 
 import dagster as dg
+import pytest
+from dagster._core.instance.config import ConcurrencyConfig
+from dagster._core.run_coordinator.queued_run_coordinator import RunQueueConfig
 from dagster._core.storage.tags import WILL_RETRY_TAG
 from dagster._core.workspace.context import WorkspaceProcessContext
 
-from ocrlty_pipeline.orchestration.daemon import PromptQueueDaemon, RunEvents, SettledRunRetries, daemons_of
+from ocrlty_pipeline.orchestration.daemon import (
+    PromptQueueDaemon,
+    RunEvents,
+    SettledRunRetries,
+    daemons_of,
+    leaving_a_worker,
+)
 from tests.support.waiting import wait_until
 
 
@@ -15,6 +24,16 @@ def test_the_daemons_queue_and_retries_are_ours(instance):
     kinds = {type(daemon) for daemon in daemons_of(instance)}
     assert {PromptQueueDaemon, SettledRunRetries} <= kinds
     assert len(kinds) == len(instance.get_required_daemon_types())
+
+
+@pytest.mark.parametrize(("configured", "workers", "limit"), [(4, 6, 4), (4, 4, 3), (4, 2, 1), (4, 1, 1), (None, 6, 5)])
+def test_runs_over_image_sets_leave_a_worker_to_single_extracts(configured, workers, limit):
+    other = {"key": "x", "limit": 2}
+    limits = [other] if configured is None else [{"key": "dagster/partition", "limit": configured}, other]
+    config = ConcurrencyConfig.from_concurrency_settings({"runs": {}}, RunQueueConfig(16, limits))
+    queue = leaving_a_worker(config, workers).run_queue_config
+    assert queue.max_concurrent_runs == 16
+    assert queue.tag_concurrency_limits == [other, {"key": "dagster/partition", "limit": limit}]
 
 
 def test_an_event_of_a_run_is_heard_at_once(instance, runs):

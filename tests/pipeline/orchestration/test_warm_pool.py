@@ -126,6 +126,21 @@ def test_a_run_canceled_before_it_began_is_not_executed(pool, runs, instance, tm
     assert not (tmp_path / "began").exists()
 
 
+def test_a_run_that_the_queue_started_while_it_was_cancelled_is_not_executed(pool, runs, instance, tmp_path):
+    run_id = runs.create("sleeping", {"began": str(tmp_path / "began"), "seconds": 60.0})
+    instance.add_run_tags(run_id, {run_tags.CANCEL: run_id})
+    pool.submit(run_id)
+    assert runs.await_end(run_id) is CANCELED
+    assert not (tmp_path / "began").exists()
+
+
+def test_a_run_that_was_copied_from_a_cancelled_one_is_executed(pool, runs, instance):
+    run_id = runs.create("pid")
+    instance.add_run_tags(run_id, {run_tags.CANCEL: "the first one's id"})
+    pool.submit(run_id)
+    assert runs.await_end(run_id) is SUCCESS
+
+
 def test_a_worker_is_replaced_after_so_many_runs(pool_of, runs):
     pool = pool_of(max_runs=2)
     pids = [worker_of(runs, execute(pool, runs)).pid for _ in range(5)]
