@@ -227,7 +227,8 @@ def _take_image(call: dict[str, Any]) -> tuple[str, str]:
 
 
 async def _give(answer: Answer, request: web.Request) -> web.StreamResponse:
-    assert request.transport
+    if request.transport is None:
+        return web.Response()  # the client has gone
     if answer.drop == "before":
         request.transport.abort()
         return web.Response()
