@@ -88,8 +88,9 @@ class Webserver:
         match answer:
             case {"errors": [_, *_] as errors}:
                 raise LaunchRefusedError("; ".join(str(error["message"]) for error in errors))
-            case {"data": {**data}}:
-                return data
+            case {"data": dict() as data}:
+                found: dict[str, Any] = data
+                return found
             case _:
                 raise self._unavailable("what answers there is no webserver of Dagster")
 
