@@ -203,6 +203,7 @@ function Walk {
     Step 200 GET "/v1/runs?limit=1&cursor=$(Escaped (Field 'next_cursor'))"
     Step 200 GET "/v1/runs/$run"
     Expect 'eval.eval_artifact_rel' $evaluation
+    $report = Field 'eval.report_rel'
     Step 200 GET "/v1/runs/$run/items?limit=1"
     Step 200 GET "/v1/runs/$run/items?limit=1&cursor=$(Field 'next_cursor')"
     Expect 'items.0.file' 'b.png'
@@ -211,6 +212,7 @@ function Walk {
     Expect 'run_id' $run
     Step 200 GET "/v1/runs/compare?a=$run&b=$run"
     Expect 'verdict' 'no evidence of a difference'
+    Step 200 GET "/v1/reports/$report"
 
     # Ground truth
     Step 200 GET "/v1/runs/$id-upload-job"

@@ -194,6 +194,7 @@ expect limit 1
 step 200 GET "/v1/runs?limit=1&cursor=$(escaped "$(field next_cursor)")"
 step 200 GET "/v1/runs/$run"
 expect eval.eval_artifact_rel "$evaluation"
+report=$(field eval.report_rel)
 step 200 GET "/v1/runs/$run/items?limit=1"
 step 200 GET "/v1/runs/$run/items?limit=1&cursor=$(field next_cursor)"
 expect items.0.file b.png
@@ -202,6 +203,7 @@ step 200 GET "/v1/runs/eval?artifact_rel=$(escaped "$evaluation")"
 expect run_id "$run"
 step 200 GET "/v1/runs/compare?a=$run&b=$run"
 expect verdict "no evidence of a difference"
+step 200 GET "/v1/reports/$report"
 
 # Ground truth
 step 200 GET "/v1/runs/$id-upload-job"

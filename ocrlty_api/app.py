@@ -26,7 +26,7 @@ from ocrlty_api.logs import configure_logging
 from ocrlty_api.metrics import Metrics
 from ocrlty_api.openapi import install_openapi
 from ocrlty_api.request_context import HEADER, RequestContext
-from ocrlty_api.routers import batches, debug, extracts, ground_truths, jobs, runs, service, submissions
+from ocrlty_api.routers import batches, debug, extracts, ground_truths, jobs, reports, runs, service, submissions
 from ocrlty_api.shutdown import Shutdown
 from ocrlty_api.state import AppState, open_state
 from ocrlty_pipeline.settings import Settings, load_settings
@@ -40,6 +40,7 @@ ROUTERS = (
     submissions.uploads_router,
     jobs.router,
     runs.router,
+    reports.router,
     ground_truths.router,
     debug.router,
 )

@@ -44,6 +44,8 @@ def add_links(document: dict[str, Any]) -> None:
         _link_bodies(document, ("post", path))
     _link(document, ("get", "/v1/runs"), "200", _OF_RUN, run_id="items/0/run_id")
     _link(document, ("get", RUN), "200", (("get", "/v1/runs/eval"),), artifact_rel="eval/eval_artifact_rel")
+    _link(document, ("get", RUN), "200", (("get", "/v1/reports/{rel}"),), rel="eval/report_rel")
+    _link(document, ("get", RUN), "200", (("get", "/v1/runs/compare"),), a="run_id", b="run_id")
     _link(document, ("post", "/v1/extract"), "200", _OF_EXTRACT, request_id="request_id")
     for operation, status in ((("post", "/v1/ground_truths"), "201"), (("post", f"{DRAFT}/confirm"), "200")):
         _link(document, operation, status, _OF_TRUTH, image_set="image_set")

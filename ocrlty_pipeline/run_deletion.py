@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Engine, and_, delete, exists, func, or_, s
 from sqlalchemy.orm import InstrumentedAttribute
 
 from ocrlty_pipeline.artifacts.index import IndexRow
+from ocrlty_pipeline.artifacts.keys import report_of
 from ocrlty_pipeline.artifacts.store import ArtifactStore
 from ocrlty_pipeline.db.locks import AdvisoryLock
 from ocrlty_pipeline.db.models import ArtifactRow, BatchRunRow, RunItemRow
@@ -36,7 +37,7 @@ class DeletedRun:
 
 
 async def delete_run(services: Services, row: IndexRow, is_active: Callable[[str], Awaitable[bool]]) -> DeletedRun:
-    """Delete a batch run, its evaluations, and those of its extracts that no other run has.
+    """Delete a batch run, its evaluations and their pages, and those of its extracts that no other run has.
 
     Args:
         services: the domain's objects.
@@ -53,7 +54,8 @@ async def delete_run(services: Services, row: IndexRow, is_active: Callable[[str
         if not await asyncio.to_thread(lock.try_acquire) or await is_active(run_id):
             raise RunActiveError(f"Run {run_id!r} is active; cancel its job or wait for its end, then delete it.")
         found = await asyncio.to_thread(_Found.of, services.engine, run_id)
-        await _delete_artifacts(services.store, [*found.evaluations, *found.extracts, row.rel_ref])
+        pages = map(report_of, found.evaluations)
+        await _delete_artifacts(services.store, [*pages, *found.evaluations, *found.extracts, row.rel_ref])
         await asyncio.to_thread(_delete_rows, services.engine, run_id)
     return DeletedRun(run_id, len(found.extracts), len(found.evaluations), found.kept)
 

@@ -91,7 +91,7 @@ async def get_evaluation(
     named = parse_document_key(artifact_rel)
     if named is None or named[0] != "eval":
         raise InputError("artifact_rel is not an evaluation's: use the eval_artifact_rel of a run's `eval`.")
-    row = await asyncio.to_thread(_visible_evaluation, state, key, named[2])
+    row = await asyncio.to_thread(visible_evaluation, state, key, named[2])
     if row is None or row.rel_ref != artifact_rel:
         raise NotFoundError(f"There is no evaluation {artifact_rel} of a run of key {key.key_id!r}.")
     return Response(await state.services.store.get(row.rel_ref), media_type="application/json")
@@ -169,7 +169,8 @@ async def visible_run(state: AppState, key: Principal, run_id: str) -> IndexRow:
     return row
 
 
-def _visible_evaluation(state: AppState, key: Principal, eval_id: str) -> IndexRow | None:
+def visible_evaluation(state: AppState, key: Principal, eval_id: str) -> IndexRow | None:
+    """The row of an evaluation whose run the key may see, or None; blocks."""
     index = state.services.index
     row = index.find("eval", eval_id)
     run = None if row is None or row.run_id is None else index.find("batch", row.run_id)

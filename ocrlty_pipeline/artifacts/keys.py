@@ -98,6 +98,14 @@ def report_key(day: date, report_id: str) -> str:
     return f"reports/{day.isoformat()}/{check_id('report id', report_id)}.html"
 
 
+def report_of(eval_rel: str) -> str:
+    """The key of an evaluation's page, by the evaluation's own."""
+    named = parse_document_key(eval_rel)
+    if named is None or named[0] != "eval":
+        raise InputError(f"{_shown(eval_rel)} is not an evaluation's key.")
+    return report_key(named[1], named[2])
+
+
 def preview_key(input_rel: str) -> str | None:
     """The key of the small JPEG that stands for an input on pages; None when `input_rel` is not an input's key."""
     match = _INPUT.match(input_rel)

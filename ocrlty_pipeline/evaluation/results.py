@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ocrlty_pipeline.artifacts.keys import report_of
 from ocrlty_pipeline.evaluation.donut import DonutCounts
 from ocrlty_pipeline.evaluation.kieval import KievalCounts
 from ocrlty_pipeline.evaluation.options import EvaluationOptions
@@ -200,4 +201,5 @@ def eval_block(evaluation: Evaluation, eval_artifact_rel: str) -> dict[str, Any]
             for sample in evaluation.samples
         },
         "eval_artifact_rel": eval_artifact_rel,
+        "report_rel": report_of(eval_artifact_rel),
     }

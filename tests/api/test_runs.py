@@ -1,6 +1,7 @@
 """Runs, their items and evaluations: listed by the index, owners' only, deleted when nothing works on them."""
 
 import asyncio
+import re
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
@@ -11,7 +12,7 @@ from ocrlty_api.lanes.active_runs import ACTIVE, active_owners
 from ocrlty_api.lanes.instance import SharedInstance
 from ocrlty_pipeline.artifacts.index import index_row
 from ocrlty_pipeline.orchestration import run_tags
-from tests.support.requests import error_of, extract_body, new_id, succeeded
+from tests.support.requests import error_of, extract_body, new_id, succeeded, upload
 from tests.support.stored_runs import record, store_image_set, store_record, store_run
 
 ANSWER = {"company": "ACME", "date": None, "address": None, "total": "1.00"}
@@ -272,3 +273,29 @@ def _idle():
 @dg.job
 def _nothing():
     _idle()
+
+
+def test_the_page_of_an_evaluation_and_its_previews_are_their_owners(alice, bob, root, nobody, model, new_id):
+    run_id = new_id()
+    truth = orjson.dumps([{"file": "a.png", "total": "8.20"}]).decode()
+    succeeded(alice.post("/v1/batch_extract_upload", **upload(run_id=run_id, gt_json=truth)))
+    rel = succeeded(alice.get(f"/v1/runs/{run_id}"))["eval"]["report_rel"]
+    page = alice.get(f"/v1/reports/{rel}")
+    assert page.status_code == 200, page.text
+    assert page.headers["content-type"].startswith("text/html")
+    assert run_id in page.text
+    [preview] = set(re.findall(r"previews/alice/[0-9a-f]{2}/[0-9a-f]{64}\.jpg", page.text))
+    for path in (rel, preview):
+        error_of(bob.get(f"/v1/reports/{path}"), 404, "not_found")
+        error_of(nobody.get(f"/v1/reports/{path}"), 401)
+        assert root.get(f"/v1/reports/{path}").status_code == 200
+    assert alice.get(f"/v1/reports/{preview}").content.startswith(b"\xff\xd8\xff")
+    for bad in (
+        "reports/x",
+        rel.replace("reports/20", "reports/19"),
+        "extracts/2026-11-24/x.json",
+        "..%2f..%2fetc/passwd",
+    ):
+        error_of(alice.get(f"/v1/reports/{bad}"), 404, "not_found")
+    succeeded(root.delete(f"/v1/runs/{run_id}"))
+    error_of(root.get(f"/v1/reports/{rel}"), 404)
