@@ -284,7 +284,7 @@ def test_the_page_of_an_evaluation_and_its_previews_are_their_owners(alice, bob,
     assert page.status_code == 200, page.text
     assert page.headers["content-type"].startswith("text/html")
     assert run_id in page.text
-    [preview] = set(re.findall(r"previews/alice/[0-9a-f]{2}/[0-9a-f]{64}\.jpg", page.text))
+    preview, *_ = set(re.findall(r"previews/alice/[0-9a-f]{2}/[0-9a-f]{64}\.jpg", page.text))
     for path in (rel, preview):
         error_of(bob.get(f"/v1/reports/{path}"), 404, "not_found")
         error_of(nobody.get(f"/v1/reports/{path}"), 401)
