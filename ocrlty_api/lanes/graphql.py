@@ -88,7 +88,7 @@ class Webserver:
         match answer:
             case {"errors": [_, *_] as errors}:
                 raise LaunchRefusedError("; ".join(str(error["message"]) for error in errors))
-            case {"data": {**data}}:
+            case {"data": dict(data)}:
                 return data
             case _:
                 raise self._unavailable("what answers there is no webserver of Dagster")

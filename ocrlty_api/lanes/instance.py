@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import ParamSpec, TypeVar
 
 import dagster as dg
@@ -39,7 +40,7 @@ class SharedInstance:
             StorageUnavailableError: the database cannot be reached.
         """
         try:
-            return await asyncio.to_thread(_asked, question, *args, **kwargs)
+            return await asyncio.to_thread(_asked, partial(question, *args, **kwargs))
         except AWAY as error:
             reason = " ".join(str(error).split())
             raise StorageUnavailableError(f"Dagster's database cannot be reached: {reason}") from error
@@ -67,14 +68,14 @@ async def shared_instance(settings: Settings) -> AsyncIterator[SharedInstance]:
         await asyncio.to_thread(running.__exit__, None, None, None)
 
 
-def _asked(question: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+def _asked(question: Callable[[], T]) -> T:
     try:
-        return question(*args, **kwargs)
+        return question()
     except OperationalError as error:
         if not error.connection_invalidated:
             raise
         # The server had closed a pooled connection; SQLAlchemy has dropped all of that age by now.
-        return question(*args, **kwargs)
+        return question()
 
 
 def _open() -> dg.DagsterInstance:

@@ -2,9 +2,11 @@
 
 import asyncio
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
+from ocrlty_api.job_events import job_events
 from ocrlty_api.lanes.watching import JobWatcher
 from ocrlty_pipeline.errors import StorageUnavailableError
 
@@ -79,3 +81,16 @@ def test_whoever_comes_after_a_failed_look_is_looked_for_again(lane, jobs):
             await refused
 
     asyncio.run(follow())
+
+
+def test_a_stream_of_events_ends_without_a_last_word_when_the_database_goes_away(lane, jobs, caplog):
+    async def follow():
+        looks = Looks(lane)
+        looks.failing = True
+        state = SimpleNamespace(durable=looks, watcher=JobWatcher(looks), closing=asyncio.Event())
+        known = await lane.job(jobs.create())
+        return [event async for event in job_events(state, known, last_id=None)]
+
+    [event] = asyncio.run(follow())
+    assert "\nevent: progress\n" in event
+    assert "The database is away." in caplog.text
