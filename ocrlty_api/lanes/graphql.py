@@ -88,9 +88,8 @@ class Webserver:
         match answer:
             case {"errors": [_, *_] as errors}:
                 raise LaunchRefusedError("; ".join(str(error["message"]) for error in errors))
-            case {"data": dict() as data}:
-                found: dict[str, Any] = data
-                return found
+            case {"data": dict(data)}:
+                return data
             case _:
                 raise self._unavailable("what answers there is no webserver of Dagster")
 

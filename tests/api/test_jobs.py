@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import httpx2
@@ -19,6 +20,7 @@ from ocrlty_pipeline.orchestration.warm.identity import ProcessIdentity
 from tests.support.openai_answers import completed, refusal, server_error
 from tests.support.receipts import tiny_images
 from tests.support.requests import error_of, extract_body, finished, new_image, succeeded, upload
+from tests.support.service import Process, free_port
 from tests.support.waiting import wait_until
 
 EXTRACT, UPLOAD, FOLDER, RERUN = (
@@ -275,16 +277,45 @@ def test_a_job_that_waits_in_the_queue_is_cancelled_without_a_call(alice, model,
     error_of(alice.get(f"/v1/jobs/{job_id}/result"), 404)
 
 
-def test_an_extract_does_not_wait_for_long_batches(alice, model, new_id):
-    model.script(*slow(60, 1000))
-    batches = [accepted(alice.post(UPLOAD, **upload(images(30), run_id=new_id(), concurrency="1"))) for _ in range(1)]
+def test_an_extract_does_not_wait_for_as_many_long_batches_as_there_are_workers(alice, model, new_id):
+    model.script(*slow(400, 1000))
+    batches = [accepted(alice.post(UPLOAD, **upload(images(200), run_id=new_id(), concurrency="1"))) for _ in range(3)]
     running(alice, batches[0])
-    job = finished(alice, accepted(alice.post(EXTRACT, json=extract_body())), timeout_s=25)
+    job = finished(alice, accepted(alice.post(EXTRACT, json=extract_body())), timeout_s=90)
     assert job["status"] == "succeeded"
     for job_id in batches:
-        assert succeeded(alice.get(f"/v1/jobs/{job_id}"))["status"] == "running"
+        assert succeeded(alice.get(f"/v1/jobs/{job_id}"))["status"] in {"queued", "running"}
         succeeded(alice.post(f"/v1/jobs/{job_id}/cancel"))
-        finished(alice, job_id)
+    assert {finished(alice, job_id)["status"] for job_id in batches} == {"canceled"}
+
+
+def test_what_waited_while_the_daemon_was_away_runs_oldest_first_and_extracts_before_batches(
+    alice, model, service, new_id
+):
+    service.daemon.stop()
+    try:
+        batches = [accepted(alice.post(UPLOAD, **upload(images(1), run_id=new_id()))) for _ in range(4)]
+        extract = accepted(alice.post(EXTRACT, json=extract_body()))
+        service.api.restart()
+    finally:
+        service.daemon.start()
+    started = {job_id: finished(alice, job_id)["started_at"] for job_id in [*batches, extract]}
+    assert sorted(batches, key=started.get) == batches
+    assert started[extract] < started[batches[1]]
+
+
+def test_an_id_that_waits_in_the_queue_is_taken_for_extracts_at_once_as_well(alice, bob, model, service, new_id):
+    body = extract_body(request_id=new_id())
+    service.daemon.stop()
+    try:
+        job_id = accepted(alice.post(EXTRACT, json=body))
+        error_of(alice.post("/v1/extract", json=extract_body(request_id=body["request_id"])), 409, "conflict")
+        error_of(bob.post("/v1/extract", json=body), 409, "conflict")
+        made = succeeded(alice.post("/v1/extract", json=body))
+    finally:
+        service.daemon.start()
+    job = finished(alice, job_id)
+    assert (job["status"], job["result_rel"], model.calls().calls) == ("succeeded", made["artifact_rel"], 1)
 
 
 # --- following
@@ -411,6 +442,35 @@ def test_without_dagsters_webserver_jobs_are_refused_and_the_others_still_told(a
         succeeded(alice.post("/v1/extract", json=extract_body()))
     finally:
         service.webserver.restart()
+
+
+def test_another_process_of_the_api_knows_the_same_jobs_and_takes_none_with_it(alice, model, service, new_id, tmp_path):
+    port = free_port()
+    command = [str(port) if part == service.url.rsplit(":", 1)[1] else part for part in service.api.command]
+    url = f"http://127.0.0.1:{port}"
+    other = Process("api", command, service.environment, tmp_path / "other.log", f"{url}/v1/health")
+    model.script(*slow(400, 500))
+    running_id = accepted(alice.post(UPLOAD, **upload(images(400), run_id=new_id(), concurrency="1")))
+    running(alice, running_id)
+    other.start()
+    try:
+        other.await_ready()
+        body = extract_body(request_id=new_id())
+        with httpx2.Client(base_url=url, headers=alice.headers, timeout=90.0) as there:
+            with ThreadPoolExecutor(8) as senders:
+                sent = [senders.submit(client.post, EXTRACT, json=body) for client in (alice, there) * 4]
+                [job_id] = {accepted(one.result()) for one in sent}
+            assert succeeded(there.get(f"/v1/jobs/{running_id}"))["status"] == "running"
+            assert finished(there, job_id)["status"] == "succeeded"
+        other.kill()
+    finally:
+        if other.running:
+            other.stop()
+    calls = model.calls().calls
+    wait_until(lambda: model.calls().calls >= calls + 2)
+    assert succeeded(alice.get(f"/v1/jobs/{running_id}"))["status"] == "running"
+    succeeded(alice.post(f"/v1/jobs/{running_id}/cancel"))
+    assert finished(alice, running_id)["status"] == "canceled"
 
 
 def test_a_job_survives_the_death_of_the_api(alice, model, service, new_id):
