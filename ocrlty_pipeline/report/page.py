@@ -19,7 +19,7 @@ from markupsafe import Markup
 from ocrlty_pipeline.report import wording
 
 # In JSON these stand only within strings; written as escapes they end no script, open no comment and are no line ends.
-_ESCAPES = {character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
+_ESCAPES = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
 
 def render(template: str, data: dict[str, Any], **context: Any) -> bytes:
@@ -45,7 +45,7 @@ def render(template: str, data: dict[str, Any], **context: Any) -> bytes:
 def script_json(data: Any) -> Markup:
     """JSON for a `<script type="application/json">`."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return Markup(text.translate(str.maketrans(_ESCAPES)))  # noqa: S704 -- this is the escaping
+    return Markup(text.translate(_ESCAPES))  # noqa: S704 -- this is the escaping
 
 
 def _own(asset: str) -> Markup:
