@@ -65,6 +65,8 @@ def test_receipts_are_imported_read_and_scored_and_one_document_says_so(workplac
     assert run["eval"]["fields"]["total"]["pred_missing"] == 1
     for rel in (run["artifact_rel"], run["eval"]["eval_artifact_rel"], run["items"][1]["artifact_rel"]):
         assert (workplace.home / "artifacts" / rel).is_file()
+    report = run["eval"]["eval_artifact_rel"].replace("evals/", "reports/").replace(".json", ".html")
+    assert "broken.jpg" in (workplace.home / "artifacts" / report).read_text()
 
 
 def test_the_same_import_again_is_the_same_version_and_a_changed_folder_the_next(workplace):
