@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from ocrlty_api.auth.roles import Principal
 from ocrlty_api.batching import BatchDraft
 from ocrlty_api.error_responses import INTERNAL
-from ocrlty_api.errors import ConflictError, InternalError, UnavailableError
+from ocrlty_api.errors import ConflictError, InternalError
 from ocrlty_api.lanes.batches import EndedBatch, owner_tags
 from ocrlty_api.schemas.batches import BatchAnswer
 from ocrlty_api.state import AppState
@@ -97,7 +97,7 @@ async def _answer(state: AppState, ended: EndedBatch) -> BatchAnswer:
 
 def _error(ended: EndedBatch) -> OcrltyError:
     if ended.failure is None:
-        return UnavailableError("The batch was cancelled before it began; send it again.")
+        return ConflictError("The batch was cancelled before it began; send it again.")
     kind = _by_code(OcrltyError).get(ended.failure.code or "")
     return kind(ended.failure.message) if kind else InternalError(INTERNAL)
 

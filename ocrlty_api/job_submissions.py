@@ -41,25 +41,30 @@ async def submit_extract_job(state: AppState, key: Principal, wanted: ExtractReq
     sha256 = _sha256(wanted)
 
     async def launch(tags: Mapping[str, str]) -> str:
-        await _refuse_taken(state, wanted, sha256)
-        await state.limiter.count_images(key, 1)
+        if not await _is_extracted(state, wanted, sha256):
+            await state.limiter.count_images(key, 1)
         image_ref = wanted.image_ref or await _kept(state, key, wanted, sha256)
         config = {"ops": {"extract_images": {"config": {"requests": [_config(key, wanted, body, image_ref)]}}}}
         of_job = {run_tags.REQUEST_ID: wanted.request_id, run_tags.TASK_ID: wanted.task_id, **_owner(key)}
         return await state.durable.launch("extract", EXTRACT, config, {**of_job, **tags})
 
-    return (await submit_once(state, _submission(key, wanted, sha256), launch)).dagster_run_id
+    submission = None if wanted.fresh else _submission(key, wanted, sha256)
+    return (await submit_once(state, submission, launch)).dagster_run_id
 
 
-async def refuse_other_job(state: AppState, key: Principal, wanted: ExtractRequest) -> None:
-    """Refuse to extract at once under the id of a job with other content, which the job would then find taken.
+async def check_id_for(state: AppState, key: Principal, wanted: ExtractRequest) -> bool:
+    """Whether a request that is to be extracted at once has been extracted before; its id may be taken, too.
 
     Raises:
-        ConflictError: such a job was submitted.
+        ConflictError: the id stands for an extract or for a job with other content.
     """
-    submission = _submission(key, wanted, _sha256(wanted))
-    if submission is not None:
-        submission.refuse_other(await find_submitted(state.shared, submission.id))
+    if wanted.fresh:
+        return False
+    sha256 = _sha256(wanted)
+    submission = _submission(key, wanted, sha256)
+    # A job that still waits would find its id taken.
+    submission.refuse_other(await find_submitted(state.shared, submission.id))
+    return await _is_extracted(state, wanted, sha256)
 
 
 async def submit_batch_job(state: AppState, key: Principal, draft: BatchDraft) -> str:
@@ -87,9 +92,7 @@ def _owner(key: Principal) -> dict[str, str]:
     return {run_tags.KEY_ID: key.key_id, run_tags.ROLE: key.role}
 
 
-def _submission(key: Principal, wanted: ExtractRequest, sha256: str) -> Submission | None:
-    if wanted.fresh:
-        return None
+def _submission(key: Principal, wanted: ExtractRequest, sha256: str) -> Submission:
     asked = content_digest(
         kind="extract", owner=key.key_id, task_id=wanted.task_id, image=sha256, overrides=wanted.overrides.to_json()
     )
@@ -103,20 +106,25 @@ def _sha256(wanted: ExtractRequest) -> str:
     return PurePosixPath(str(wanted.image_ref)).stem
 
 
-async def _refuse_taken(state: AppState, wanted: ExtractRequest, sha256: str) -> None:
-    """Refuse the id of an extract with other content, which may have been made without a job."""
+async def _is_extracted(state: AppState, wanted: ExtractRequest, sha256: str) -> bool:
+    """Whether the extract is there already, so that nothing is paid for.
+
+    Raises:
+        ConflictError: the id stands for an extract with other content.
+    """
     row = await asyncio.to_thread(state.services.index.find, "extract", wanted.request_id)
     if row is None:
-        return
+        return False
     taken = ConflictError(f"request_id {wanted.request_id!r} is in use with other content; choose another.")
     if row.owner_key_id != wanted.auth.key_id:
         raise taken
     try:
         record = await state.services.runs.extract(row)
     except ArtifactNotFoundError:
-        return  # deleted meanwhile
+        return False  # deleted meanwhile
     if not is_record_of(record, wanted, sha256):
         raise taken
+    return True
 
 
 async def _kept(state: AppState, key: Principal, wanted: ExtractRequest, sha256: str) -> str:

@@ -9,7 +9,7 @@ from ocrlty_api.auth.roles import Principal, Scope
 from ocrlty_api.disconnects import while_connected
 from ocrlty_api.errors import ConflictError, ImageUrlUnreachableError, NotFoundError, QuotaExceededError
 from ocrlty_api.extracting import extract_request
-from ocrlty_api.job_submissions import refuse_other_job
+from ocrlty_api.job_submissions import check_id_for
 from ocrlty_api.openapi import JSON_BODY, KEYED, documented
 from ocrlty_api.routing import JsonRoute
 from ocrlty_api.schemas.extracts import ExtractAnswer, ExtractBody
@@ -42,8 +42,8 @@ async def extract(
     Sent again under the same `request_id` with the same content, it gives the extract that is there.
     """
     wanted = await extract_request(state, key, body, idempotency_key=idempotency_key)
-    await refuse_other_job(state, key, wanted)
-    await state.limiter.count_images(key, 1)
+    if not await check_id_for(state, key, wanted):
+        await state.limiter.count_images(key, 1)
     stored = await while_connected(request, state.online.extract(wanted))
     if not stored.reused:
         state.metrics.observe_extract(stored.record)

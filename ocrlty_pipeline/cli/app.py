@@ -45,9 +45,11 @@ COMMANDS = {
     "runs": Command("remote.runs:runs", "List the batch runs of a running service, or print one."),
     "compare": Command("comparing:compare", "Tell whether one run is better than another, and where."),
     "gate": Command("comparing:gate_", "Exit with 1 when a run is worse than a baseline by more than may be."),
-    "baseline": Command("comparing:baseline", "The run that later runs of an image set and task are held against."),
+    "baseline": Command(
+        "comparing:baseline", "Set, show or clear the run that later runs of an image set and task are held against."
+    ),
     "leaderboard": Command("comparing:leaderboard", "Rank all runs of an image set."),
-    "report": Command("reports:report", "Write the page that shows how a run did."),
+    "report": Command("reports:report", "Show a run, or two against each other, as a page."),
     "schedule": Command("schedules:schedule", "Run image sets again at set times."),
     "export": Command("exports:export", "Write a run's predictions and scores as CSV, JSON lines or Parquet."),
     "reindex": Command("images:reindex", "Rebuild the index from the stored artifacts, which are the source of truth."),

@@ -73,7 +73,7 @@ def test_an_id_in_use_with_other_content_is_a_conflict_that_shows_nothing(alice,
         (dora, body | {"debug": {"temperature": 0.5}}),
     ]
     for client, other in others:
-        error = error_of(client.post(PATH, json=other), 409, "artifact_conflict")
+        error = error_of(client.post(PATH, json=other), 409, "conflict")
         assert first["artifact_rel"] not in str(error)
     assert service.artifact(first["artifact_rel"]).read_bytes() == before
     assert model.calls().calls <= 1 + len(others)

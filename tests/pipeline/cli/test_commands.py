@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+import typer
 
 from ocrlty_pipeline.cli.app import COMMANDS, run
 
@@ -22,7 +23,8 @@ def test_the_help_lists_every_command(capsys, monkeypatch):
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_commands_line_says_what_the_command_says_of_itself(name):
     command = COMMANDS[name]
-    said = inspect.getdoc(command.load())
+    loaded = command.load()
+    said = loaded.info.help if isinstance(loaded, typer.Typer) else inspect.getdoc(loaded)
     assert said.split()[0] == command.help.split()[0]
     assert command.help.endswith(".")
 

@@ -168,7 +168,8 @@ def test_an_evaluation_survives_its_artifact() -> None:
 def test_the_eval_block_holds_what_clients_of_the_run_read() -> None:
     evaluation = evaluated()
     block = json.loads(json.dumps(eval_block(evaluation, "evals/2026-01-01/eval-1.json")))
-    assert set(block) == {"summary", "fields", "by_request_id", "eval_artifact_rel"}
+    assert set(block) == {"summary", "fields", "by_request_id", "eval_artifact_rel", "report_rel"}
+    assert block["report_rel"] == "reports/2026-01-01/eval-1.html"
     assert block["eval_artifact_rel"] == "evals/2026-01-01/eval-1.json"
     assert block["summary"]["exact_match"]["count"] == 1
     assert block["fields"]["tax"]["mismatch"] == 1

@@ -183,8 +183,9 @@ def test_closing_interrupts_what_executes_and_leaves_no_process(pool_of, runs, s
 
 
 def _is_worker(process):
-    # The forkserver stays; its copies are its children.
-    return any("forkserver" in word for word in psutil.Process(process.ppid()).cmdline())
+    # The forkserver stays; its copies are its children. A service that other tests started has a forkserver of its own.
+    parent = psutil.Process(process.ppid())
+    return parent.ppid() == os.getpid() and any("forkserver" in word for word in parent.cmdline())
 
 
 PARENT = """
