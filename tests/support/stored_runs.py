@@ -29,20 +29,17 @@ def store_ground_truth(services, by_file, name="s"):
     asyncio.run(services.image_sets.attach_records(name, records, source="test", image_key="file"))
 
 
-def store_run(services, run_id, predicted, *, image_set="s", scored=True, second=0, inputs=None, **fields):
-    """A batch run of `predicted` by file, and its evaluation unless it is not to be scored; None predicts nothing.
-
-    `inputs` holds the keys of the images' bytes by file, where they matter.
-    """
-    batch = _batch(services, run_id, predicted, inputs or {}, image_set=image_set, second=second, **fields)
+def store_run(services, run_id, predicted, *, image_set="s", scored=True, second=0, **fields):
+    """A batch run of `predicted` by file, and its evaluation unless it is not to be scored; None predicts nothing."""
+    batch = _batch(services, run_id, predicted, image_set=image_set, second=second, **fields)
     rel = batch_key(date(2026, 11, 28), run_id)
     asyncio.run(services.runs.save(rel, batch.to_bytes(), batch.model_dump(mode="json", exclude={"items"})))
     if scored:
         save_evaluation(services, score_batch(services, services.runs.find(run_id)))
 
 
-def _batch(services, run_id, predicted, inputs, *, second, task_id=TASK, **fields):
-    items = [_item(run_id, file, value, inputs.get(file)) for file, value in predicted.items()]
+def _batch(services, run_id, predicted, *, second, task_id=TASK, **fields):
+    items = [_item(run_id, file, value) for file, value in predicted.items()]
     failed = sum(value is None for value in predicted.values())
     at = f"2026-11-28T00:00:{second:02}.000000Z"
     known = {
@@ -80,12 +77,12 @@ def _batch(services, run_id, predicted, inputs, *, second, task_id=TASK, **field
     return BatchRun(**{**known, **fields})
 
 
-def _item(run_id, file, value, input_ref):
+def _item(run_id, file, value):
     failed = value is None
     return BatchItem(
         file=file,
         request_id=f"{run_id}-{file.removesuffix('.png')}",
-        input_ref=input_ref,
+        input_ref=None,
         artifact_rel=f"extracts/2026-11-28/{run_id}-{file}.json",
         ok=not failed,
         parsed=value,
