@@ -20,6 +20,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}\Z")
 _EXTENSION = re.compile(r"\.[a-z0-9]{1,8}\Z")
 _DOCUMENT = re.compile(r"(extracts|batches|evals)/([0-9]{4}-[0-9]{2}-[0-9]{2})/([^/]+)\.json\Z")
 _VERSIONED = re.compile(r"[0-9]{6,}\.json\Z")
+_BY_CONTENT = re.compile(r"/([0-9a-f]{64})(?:\.[a-z0-9]{1,8})?\Z")
 _INPUT = re.compile(r"inputs/([^/]+)/[0-9a-f]{2}/[0-9a-f]{2}/([0-9a-f]{64})(\.[a-z0-9]{1,8})?\Z")
 # What S3 allows for a whole key.
 MAX_KEY_BYTES = 1024
@@ -110,6 +111,12 @@ def preview_key(input_rel: str) -> str | None:
     """The key of the small JPEG that stands for an input on pages; None when `input_rel` is not an input's key."""
     match = _INPUT.match(input_rel)
     return match and f"previews/{match[1]}/{match[2][:2]}/{match[2]}.jpg"
+
+
+def image_sha256(input_ref: str) -> str | None:
+    """The hash of an image's content, which is the name of its bytes wherever they are kept."""
+    match = _BY_CONTENT.search(input_ref)
+    return match and match[1]
 
 
 def prompt_key(sha256: str) -> str:

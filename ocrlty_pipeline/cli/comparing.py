@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Annotated, Literal
 
 import typer
@@ -11,7 +12,7 @@ import typer
 from ocrlty_pipeline.baselines import Baseline
 from ocrlty_pipeline.cli.comparison_output import print_baselines, print_comparison, print_leaderboard
 from ocrlty_pipeline.cli.output import print_json, results, say
-from ocrlty_pipeline.comparing import compare_runs
+from ocrlty_pipeline.comparing import changed_texts, compare_runs
 from ocrlty_pipeline.errors import ArtifactNotFoundError, InputError
 from ocrlty_pipeline.evaluation.comparison.gate import Metric, gate
 from ocrlty_pipeline.leaderboards import leaderboard as ranked_runs
@@ -38,10 +39,11 @@ def compare(
     """Tell whether run B is better than run A, where, and whether by more than chance."""
     with _services() as services:
         found = compare_runs(services, a, b, intersection=intersection)
+        texts = changed_texts(services, found)
     if json:
-        print_json(found.model_dump(mode="json"))
+        print_json({**found.model_dump(mode="json"), "texts": [asdict(text) for text in texts]})
     else:
-        print_comparison(found)
+        print_comparison(found, texts)
 
 
 def gate_(

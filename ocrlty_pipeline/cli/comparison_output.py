@@ -7,10 +7,12 @@ from typing import Any
 
 import pandas as pd
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from ocrlty_pipeline.baselines import Baseline
 from ocrlty_pipeline.cli.output import results, say
+from ocrlty_pipeline.comparing import ChangedText
 from ocrlty_pipeline.evaluation.comparison.results import (
     NO_EVIDENCE,
     ComparedRun,
@@ -19,19 +21,22 @@ from ocrlty_pipeline.evaluation.comparison.results import (
     FigureDifference,
     SampleChange,
 )
+from ocrlty_pipeline.report.differences import changed_lines
 
 _LISTED = 5
 
 
-def print_comparison(comparison: Comparison) -> None:
-    """The verdict first, then what it rests on, the fields, and the first images of either kind."""
-    results.print(comparison.words, soft_wrap=True)
+def print_comparison(comparison: Comparison, texts: Sequence[ChangedText]) -> None:
+    """The verdict first, then what it rests on, the fields, the first images of either kind, and what was changed."""
+    results.print(comparison.words, markup=False, soft_wrap=True)
     results.print(_figure_table(comparison))
     results.print(_field_table(comparison))
     for name, samples in (("Fixed", comparison.fixed()), ("Broken", comparison.broken())):
         if samples:
             results.print(_listed(name, samples), markup=False, soft_wrap=True)
     results.print(_facts(comparison))
+    for text in texts:
+        results.print(f"\n{_changed_text(text)}", markup=False, soft_wrap=True)
 
 
 def _figure_table(comparison: Comparison) -> Table:
@@ -54,7 +59,7 @@ def _field_table(comparison: Comparison) -> Table:
 def _field_cells(field: FieldComparison) -> list[str]:
     counts = field.documents
     return [
-        field.field,
+        escape(field.field),
         _share(field.f1.a),
         _share(field.f1.b),
         _points(field.f1.difference),
@@ -74,18 +79,30 @@ def _listed(name: str, samples: Sequence[SampleChange]) -> str:
 def _facts(comparison: Comparison) -> Table:
     facts = Table.grid(padding=(0, 2))
     for change in comparison.settings:
-        facts.add_row(change.name, f"{_short(change.a)} -> {_short(change.b)}")
+        facts.add_row(change.name, escape(f"{_short(change.a)} -> {_short(change.b)}"))
     for name, run in (("A", comparison.a), ("B", comparison.b)):
         facts.add_row(f"Evaluation {name}", _evaluation(run))
     for name, left_out in (
         ("Images only in A", comparison.only_a),
         ("Images only in B", comparison.only_b),
+        ("Other images of one name", comparison.other_images),
         ("Fields only in A", comparison.fields_only_a),
         ("Fields only in B", comparison.fields_only_b),
     ):
         if left_out:
             facts.add_row(name, f"{len(left_out)}, left out")
     return facts
+
+
+_SIGNS = {"same": " ", "removed": "-", "added": "+", "gap": ""}
+
+
+def _changed_text(text: ChangedText) -> str:
+    if text.a is None or text.b is None:
+        sides = " and ".join(name for name, known in (("A", text.a), ("B", text.b)) if known is None)
+        return f"The {text.name} changed; its text is unknown for {sides}."
+    lines = [f"{_SIGNS[line.kind]}{line.text}" for line in changed_lines(text.a, text.b)]
+    return "\n".join([f"The {text.name} changed, A - to B +:", *lines])
 
 
 def _evaluation(run: ComparedRun) -> str:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+from dataclasses import replace
 
 import orjson
 import pandas as pd
 import pytest
 
+from ocrlty_pipeline import task_texts
+from ocrlty_pipeline.artifacts.keys import input_key
+from ocrlty_pipeline.blocking import result_of
 from ocrlty_pipeline.cli.app import run
-from ocrlty_pipeline.comparing import compare_runs
-from ocrlty_pipeline.errors import ArtifactNotFoundError
-from ocrlty_pipeline.evaluation.comparison.results import NO_EVIDENCE
+from ocrlty_pipeline.comparing import changed_texts, compare_runs
+from ocrlty_pipeline.errors import ArtifactNotFoundError, InputError
+from ocrlty_pipeline.evaluation.comparison.results import NO_EVIDENCE, SettingChange
+from ocrlty_pipeline.evaluation.options import EvaluationOptions
 from ocrlty_pipeline.leaderboards import leaderboard, save_leaderboard
+from ocrlty_pipeline.scoring import save_evaluation, score_batch
 from ocrlty_pipeline.services import open_services
 from ocrlty_pipeline.settings import load_settings
 from tests.support.scored_runs import TASK, store_ground_truth, store_image_set, store_run
@@ -70,6 +77,59 @@ def test_a_run_of_an_older_ground_truth_is_scored_anew_and_so_is_one_without_eva
     assert found.a.rescored == "its evaluation is of version 1 of the ground truth, not 2"
     assert (found.b.rescored, found.a.ground_truth_version, found.samples) == (None, 2, [])
     assert compare_runs(services, "run-b", "run-c").b.rescored == "it had no evaluation"
+
+
+def test_evaluations_by_other_options_are_both_scored_anew(services, files):
+    store_run(services, "run-a", predictions(files), scored=False)
+    store_run(services, "run-b", predictions(files), scored=False)
+    evaluation = score_batch(services, services.runs.find("run-b"))
+    save_evaluation(services, evaluation.model_copy(update={"options": EvaluationOptions(ignore_case=True)}))
+    found = compare_runs(services, "run-a", "run-b")
+    assert found.a.rescored == "it had no evaluation"
+    assert found.b.rescored == "the two evaluations compare values by different options"
+
+
+def items_of(services, files, inputs):
+    """The items of a run that predicts the ground truth, with the keys of their images' bytes."""
+    run_id = f"plain-{len(inputs)}"
+    store_run(services, run_id, predictions(files), scored=False)
+    items = result_of(services.runs.load(services.runs.find(run_id))).items
+    return [item.model_copy(update={"input_ref": inputs.get(item.file)}) for item in items]
+
+
+def test_files_of_one_name_that_hold_other_images_are_no_pair(services, files):
+    inputs = {file: input_key("local", f"{i:064x}", ".png") for i, file in enumerate(files)}
+    store_run(services, "run-a", predictions(files), items=items_of(services, files, inputs))
+    # The same bytes of another owner, but for the first; of the last, nothing is known.
+    others = {file: key.replace("local", "client") for file, key in inputs.items()}
+    others = {**others, files[0]: input_key("local", "f" * 64, ".png")}
+    del others[files[-1]]
+    store_run(services, "run-b", predictions(files), items=items_of(services, files, others))
+    with pytest.raises(InputError, match=r"1 of the same name hold other images \('000.png'\); 39 are in both"):
+        compare_runs(services, "run-a", "run-b")
+    found = compare_runs(services, "run-a", "run-b", intersection=True)
+    assert (found.paired, found.other_images, found.samples) == (39, ["000.png"], [])
+
+
+def test_what_changed_in_prompt_and_schema_is_shown_where_it_is_known(services, files, capsys):
+    task = services.tasks[TASK]
+    before = replace(task, prompt="Read the receipt.\nBe [bold]exact[/bold].")
+    asyncio.run(task_texts.keep_texts(services.store, before))
+    store_run(services, "run-a", predictions(files), prompt_sha256=before.prompt_sha256)
+    store_run(services, "run-b", predictions(files), prompt_sha256=task.prompt_sha256)
+    store_run(services, "run-c", predictions(files), prompt_sha256="1" * 64)
+    (text,) = changed_texts(services, compare_runs(services, "run-a", "run-b"))
+    assert (text.name, text.a, text.b) == ("prompt", before.prompt, task.prompt)
+    assert run(["compare", "run-a", "run-b"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert "-Be [bold]exact[/bold]." in lines[lines.index("The prompt changed, A - to B +:") :]
+    assert run(["compare", "run-b", "run-c"]) == 0
+    assert "The prompt changed; its text is unknown for B." in capsys.readouterr().out
+    same = compare_runs(services, "run-a", "run-a")
+    assert changed_texts(services, same) == []
+    schemas = SettingChange(name="schema_sha256", a=task.schema_sha256, b="2" * 64)
+    (text,) = changed_texts(services, same.model_copy(update={"settings": [schemas]}))
+    assert (text.name, orjson.loads(text.a), text.b) == ("schema", task.schema, None)
 
 
 def test_a_baseline_is_set_shown_and_cleared(services, files, capsys):

@@ -9,7 +9,7 @@ at `ALPHA`: a run that changed nothing is called different, anywhere, in at most
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ocrlty_pipeline.evaluation import uncertainty
 from ocrlty_pipeline.evaluation.comparison.changes import Predictions, sample_changes
 from ocrlty_pipeline.evaluation.comparison.figures import differences
-from ocrlty_pipeline.evaluation.comparison.pairing import Pairs, pair
+from ocrlty_pipeline.evaluation.comparison.pairing import Images, Pairs, pair
 from ocrlty_pipeline.evaluation.comparison.results import (
     NO_EVIDENCE,
     ComparedRun,
@@ -45,11 +45,13 @@ class Side:
     Attributes:
         predictions: by file, the JSON predicted; without it, a leaf that is right shows the expected value.
         rescored: why the evaluation is not the stored one; None when it is.
+        images: by file, its content's hash where known.
     """
 
     evaluation: Evaluation
     predictions: Predictions
     rescored: str | None = None
+    images: Images = field(default_factory=dict)
 
 
 def compare(
@@ -67,7 +69,7 @@ def compare(
     Raises:
         InputError: the evaluations cannot be compared; says why and what can be done.
     """
-    pairs = pair(a.evaluation, b.evaluation, intersection=intersection)
+    pairs = pair(a.evaluation, b.evaluation, (a.images, b.images), intersection=intersection)
     ours = run_table(pairs.a, list(a.evaluation.fields), pairs.fields)
     theirs = run_table(pairs.b, list(b.evaluation.fields), pairs.fields)
     figures, f1_of_fields = differences(ours, theirs, pairs.fields, whole=pairs.same_fields, seed=seed)
@@ -95,6 +97,7 @@ def compare(
         fields_only_b=pairs.fields_only_b,
         samples=sample_changes(pairs, ours, theirs, (a.predictions, b.predictions)),
         settings=list(settings),
+        other_images=pairs.other_images,
     )
 
 
@@ -135,13 +138,13 @@ def _fields(pairs: Pairs, a: RunTable, b: RunTable, f1: list[FigureDifference]) 
     adjusted = holm([count.p_value for count in counts])
     return [
         FieldComparison(
-            field=field,
+            field=name,
             documents=count,
             f1=figure,
             p_adjusted=p_value,
             verdict=_direction(count.fixed - count.broken) if p_value < ALPHA else NO_EVIDENCE,
         )
-        for field, count, figure, p_value in zip(pairs.fields, counts, f1, adjusted, strict=True)
+        for name, count, figure, p_value in zip(pairs.fields, counts, f1, adjusted, strict=True)
     ]
 
 

@@ -5,12 +5,16 @@ Belongs here: what may be compared with what, and the refusals. Does not: any fi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from ocrlty_pipeline.errors import InputError
 from ocrlty_pipeline.evaluation.results import Evaluation, SampleScore
 
 _EXAMPLES = 3
+
+# By file, what tells the image's content from another's, such as its SHA-256.
+Images = Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,7 @@ class Pairs:
     Attributes:
         a, b: of one file each, at the same place.
         only_a, only_b: files that are scored on one side only.
+        other_images: files scored on both sides, whose images are known to differ.
         fields: those of both, in A's order.
     """
 
@@ -30,18 +35,20 @@ class Pairs:
     fields: list[str]
     fields_only_a: list[str]
     fields_only_b: list[str]
+    other_images: list[str] = field(default_factory=list)
 
     @property
     def same_fields(self) -> bool:
         return not self.fields_only_a and not self.fields_only_b
 
 
-def pair(a: Evaluation, b: Evaluation, *, intersection: bool = False) -> Pairs:
+def pair(a: Evaluation, b: Evaluation, images: tuple[Images, Images], *, intersection: bool = False) -> Pairs:
     """Pair the scored samples of two evaluations.
 
     Args:
         a: the one that is compared against.
         b: the one in question.
+        images: of both; a file of which either says nothing is taken to be the same image.
         intersection: leave out images that only one of them has, and pair files of different image sets by name.
 
     Raises:
@@ -55,7 +62,8 @@ def pair(a: Evaluation, b: Evaluation, *, intersection: bool = False) -> Pairs:
         )
     theirs = {sample.file: sample for sample in b.samples}
     ours = {sample.file for sample in a.samples}
-    both = [sample for sample in a.samples if sample.file in theirs]
+    common = [sample for sample in a.samples if sample.file in theirs]
+    both = [sample for sample in common if _same_image(sample.file, images)]
     only_a = [sample.file for sample in a.samples if sample.file not in theirs]
     only_b = [file for file in theirs if file not in ours]
     pairs = Pairs(
@@ -63,9 +71,10 @@ def pair(a: Evaluation, b: Evaluation, *, intersection: bool = False) -> Pairs:
         b=[theirs[sample.file] for sample in both],
         only_a=only_a,
         only_b=only_b,
-        fields=[field for field in a.fields if field in b.fields],
-        fields_only_a=[field for field in a.fields if field not in b.fields],
-        fields_only_b=[field for field in b.fields if field not in a.fields],
+        other_images=[sample.file for sample in common if not _same_image(sample.file, images)],
+        fields=[name for name in a.fields if name in b.fields],
+        fields_only_a=[name for name in a.fields if name not in b.fields],
+        fields_only_b=[name for name in b.fields if name not in a.fields],
     )
     if not both:
         raise InputError(
@@ -77,6 +86,11 @@ def pair(a: Evaluation, b: Evaluation, *, intersection: bool = False) -> Pairs:
 
 
 _WAY_OUT = "The intersection is intersection=true, `--intersection` at the command line."
+
+
+def _same_image(file: str, images: tuple[Images, Images]) -> bool:
+    a, b = (side.get(file) for side in images)
+    return a is None or b is None or a == b
 
 
 def _refuse_other_fields(a: Evaluation, b: Evaluation) -> None:
@@ -93,6 +107,8 @@ def _refuse_other_images(a: str, b: str, pairs: Pairs) -> None:
         for run_id, files in ((a, pairs.only_a), (b, pairs.only_b))
         if files
     ]
+    if pairs.other_images:
+        sides.append(f"{len(pairs.other_images)} of the same name hold other images ({_some(pairs.other_images)})")
     if sides:
         both = f"{len(pairs.a)} are in both"
         raise InputError(f"The runs differ in their images: {' and '.join(sides)}; {both}. {_WAY_OUT}")

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import Field
+
 from ocrlty_pipeline.records import Document
 
 Verdict = Literal["better", "worse", "no evidence of a difference"]
@@ -142,6 +144,7 @@ class Comparison(Document):
             runs' fields differ.
         fields: those in both evaluations, in A's order.
         fields_only_a, fields_only_b: left out of every figure here.
+        other_images: files of both runs whose images differ, and do not count; empty as `only_a` is.
         samples: images of which something was fixed or broken, in A's order.
         settings: what the runs were made with differently.
     """
@@ -166,6 +169,7 @@ class Comparison(Document):
     fields_only_b: list[str]
     samples: list[SampleChange]
     settings: list[SettingChange]
+    other_images: list[str] = Field(default_factory=list)
 
     def figure(self, name: str) -> FigureDifference:
         """The figure of a name: exact_match, field_f1, anls or aligned."""

@@ -23,6 +23,8 @@ def test_keys_are_laid_out_as_specified():
     assert keys.batch_key(DAY, "b1") == "batches/2026-11-24/b1.json"
     assert keys.eval_key(DAY, "e1") == "evals/2026-11-24/e1.json"
     assert keys.input_key("local", SHA, ".jpg") == f"inputs/local/ab/12/{SHA}.jpg"
+    assert keys.image_sha256(f"inputs/local/ab/12/{SHA}.jpg") == keys.image_sha256(f"uploads/x/{SHA}") == SHA
+    assert keys.image_sha256(f"inputs/local/{SHA}/cat.jpg") is None
     assert keys.image_set_key("sroie", 7) == "image_sets/sroie/000007.json"
     assert keys.ground_truth_key("sroie", 1_234_567) == "ground_truths/sroie/1234567.json"
 
