@@ -56,6 +56,8 @@ def service(postgres_url, tmp_path_factory, model_server, image_server):
     """All of it: DEBUG_MODE=1, backend `vllm` with `model` behind it; it may fetch from `image_server`."""
     variables = {
         "DEBUG_MODE": "1",
+        # Tests without a key must not run into the limit on each other.
+        "API_FAILURE_LIMIT": "100000/minute",
         "INFERENCE_BACKEND": "vllm",
         "VLLM_BASE_URL": model_server.base_url,
         "VLLM_MODEL": "test-model",
