@@ -16,7 +16,7 @@ from typing import Any
 
 from ocrlty_api.auth.roles import Principal
 from ocrlty_api.errors import InvalidFieldError, NotFoundError, PayloadTooLargeError
-from ocrlty_api.extracting import check_debugger, check_task
+from ocrlty_api.extracting import check_debugger, check_task, checked_overrides
 from ocrlty_api.incoming.contents import content_digest
 from ocrlty_api.lanes.batches import BatchRunRequest
 from ocrlty_api.lanes.durable import Kind
@@ -28,7 +28,6 @@ from ocrlty_pipeline.batches.inputs import check_kept, source_run
 from ocrlty_pipeline.errors import ArtifactNotFoundError, GroundTruthError, ImageSetError, InputError
 from ocrlty_pipeline.ground_truth import ground_truth_of, load_ground_truth, read_ground_truth_file
 from ocrlty_pipeline.image_folders import count_images
-from ocrlty_pipeline.overrides import NONE, Overrides
 from ocrlty_pipeline.records import BatchHeader
 
 EXTRACT_JOB, RERUN_JOB = "batch_extract", "batch_rerun"
@@ -120,7 +119,7 @@ async def plan_rerun(
     source = await _source(state, key, body)
     task_id = body.task_id or source.task_id
     check_fields(state, task_id, body.new_run_id, body.concurrency)
-    overrides = _overrides(state, key, body)
+    overrides = checked_overrides(state, key, body.debug)
     image_set = await state.services.image_sets.load(source.image_set, source.image_set_version)
     await check_kept(state.services, body.run_id, image_set)
     images = source.error_count + source.pending_count if body.only_failed else source.item_count
@@ -241,16 +240,6 @@ async def _source(state: AppState, key: Principal, body: RerunBody) -> BatchHead
         return await source_run(services, body.run_id, only_failed=body.only_failed)
     except InputError as error:
         raise InvalidFieldError("only_failed", error.message) from None
-
-
-def _overrides(state: AppState, key: Principal, body: RerunBody) -> Overrides:
-    if body.debug is None:
-        return NONE
-    check_debugger(state, key, "`debug`")
-    try:
-        return body.debug.overrides()
-    except InputError as error:
-        raise InvalidFieldError("debug", error.message) from None
 
 
 def read_gt_path(state: AppState, path: str) -> bytes:

@@ -16,7 +16,7 @@ from ocrlty_api.auth.roles import Principal, Scope
 from ocrlty_api.errors import ForbiddenError, InvalidFieldError, NotFoundError
 from ocrlty_api.incoming.base64_image import decode_image
 from ocrlty_api.incoming.image_url import fetch_image
-from ocrlty_api.schemas.extracts import ExtractBody
+from ocrlty_api.schemas.extracts import DebugOptions, ExtractBody
 from ocrlty_api.state import AppState
 from ocrlty_pipeline.artifacts.keys import check_id
 from ocrlty_pipeline.errors import InputError, TaskError
@@ -47,7 +47,7 @@ async def extract_request(
     """
     request_id, fresh = _request_id(key, body.request_id, idempotency_key)
     check_task(state, body.task_id)
-    overrides = _overrides(state, key, body)
+    overrides = checked_overrides(state, key, body.debug)
     image, described = await _image(state, key, body)
     return ExtractRequest(
         request_id=request_id,
@@ -87,6 +87,22 @@ def check_debugger(state: AppState, key: Principal, what: str) -> None:
         )
 
 
+def checked_overrides(state: AppState, key: Principal, debug: DebugOptions | None) -> Overrides:
+    """What `debug` changes about task and model.
+
+    Raises:
+        ForbiddenError: only debuggers may change anything.
+        InvalidFieldError: a value cannot be used.
+    """
+    if debug is None:
+        return NONE
+    check_debugger(state, key, "`debug`")
+    try:
+        return debug.overrides()
+    except InputError as error:
+        raise InvalidFieldError("debug", error.message) from None
+
+
 async def check_input(state: AppState, key: Principal, image_ref: str) -> None:
     """Refuse what is no input of this key's; an admin may use everybody's.
 
@@ -112,16 +128,6 @@ def _request_id(key: Principal, given: str | None, idempotency_key: str | None) 
     if idempotency_key is not None:
         return hashlib.sha256(f"{key.key_id}\n{idempotency_key}".encode()).hexdigest()[:32], False
     return uuid.uuid4().hex, True
-
-
-def _overrides(state: AppState, key: Principal, body: ExtractBody) -> Overrides:
-    if body.debug is None:
-        return NONE
-    check_debugger(state, key, "`debug`")
-    try:
-        return body.debug.overrides()
-    except InputError as error:
-        raise InvalidFieldError("debug", error.message) from None
 
 
 async def _image(state: AppState, key: Principal, body: ExtractBody) -> tuple[bytes | None, dict[str, object]]:
