@@ -17,6 +17,7 @@ from ocrlty_pipeline.orchestration.partitions import batch_partitions
 from ocrlty_pipeline.orchestration.resources import OcrltyResource
 from ocrlty_pipeline.orchestration.schedules import scheduled_image_sets
 from ocrlty_pipeline.orchestration.sensors import build_sensors
+from ocrlty_pipeline.orchestration.sharded import SHARD_NAMES, ShardNames, build_sharded_job
 from ocrlty_pipeline.settings import load_settings
 from ocrlty_pipeline.tasks.registry import load_tasks
 
@@ -28,11 +29,12 @@ def build_defs(*, resource_overrides: Mapping[str, object] | None = None) -> dg.
         ConfigError: a setting is bad.
         TaskError: a task's files are broken.
     """
-    partitions = batch_partitions(load_tasks(load_settings().ocrlty_tasks_dir).ids)
+    settings = load_settings()
+    partitions = batch_partitions(load_tasks(settings.ocrlty_tasks_dir).ids)
     extractions, evaluation = build_extractions(partitions), build_evaluation(partitions)
     ocrlty = OcrltyResource()
-    resources = {"ocrlty": ocrlty, "artifacts": ArtifactIOManager(ocrlty=ocrlty)}
-    all_jobs = jobs.build_jobs()
+    resources = {"ocrlty": ocrlty, "artifacts": ArtifactIOManager(ocrlty=ocrlty), SHARD_NAMES: ShardNames()}
+    all_jobs = [*jobs.build_jobs(), build_sharded_job(partitions, settings)]
     return dg.Definitions(
         assets=[image_set, ground_truth, extractions, evaluation, build_leaderboard(partitions), extracts_spec],
         jobs=all_jobs,

@@ -225,6 +225,8 @@ class BatchHeader(ModelFields):
         source_run_id: the run whose inputs these are; None unless this is a rerun.
         only_failed: whether only those images were taken that had no result in the source run.
         resumed_from: the earlier run whose items this one continued; None for a fresh start.
+        shard_size: of a run in shards, how many items each of them has, the last one fewer; the artifact's own `items`
+            are empty then, and `Runs` reads them from the shards.
     """
 
     run_id: str
@@ -252,6 +254,7 @@ class BatchHeader(ModelFields):
     source_run_id: str | None
     only_failed: bool = False
     resumed_from: str | None
+    shard_size: int | None = None
 
 
 class BatchRun(BatchHeader):

@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Engine, and_, delete, exists, func, or_, s
 from sqlalchemy.orm import InstrumentedAttribute
 
 from ocrlty_pipeline.artifacts.index import IndexRow
-from ocrlty_pipeline.artifacts.keys import report_of
+from ocrlty_pipeline.artifacts.keys import report_of, shards_prefix
 from ocrlty_pipeline.artifacts.store import ArtifactStore
 from ocrlty_pipeline.db.locks import AdvisoryLock
 from ocrlty_pipeline.db.models import ArtifactRow, BatchRunRow, RunItemRow
@@ -55,7 +55,8 @@ async def delete_run(services: Services, row: IndexRow, is_active: Callable[[str
             raise RunActiveError(f"Run {run_id!r} is active; cancel its job or wait for its end, then delete it.")
         found = await asyncio.to_thread(_Found.of, services.engine, run_id)
         pages = map(report_of, found.evaluations)
-        await _delete_artifacts(services.store, [*pages, *found.evaluations, *found.extracts, row.rel_ref])
+        shards = [rel async for rel in services.store.iter_keys(shards_prefix(row.day, run_id))]
+        await _delete_artifacts(services.store, [*pages, *found.evaluations, *found.extracts, *shards, row.rel_ref])
         await asyncio.to_thread(_delete_rows, services.engine, run_id)
     return DeletedRun(run_id, len(found.extracts), len(found.evaluations), found.kept)
 

@@ -6,7 +6,7 @@ Belongs here: reading and writing them. Does not: removing them (`run_deletion`)
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +14,14 @@ import orjson
 
 from ocrlty_pipeline.artifacts.index import ArtifactIndex, IndexRow, index_row
 from ocrlty_pipeline.artifacts.run_items import RunItem, RunItems, items_of
+from ocrlty_pipeline.artifacts.shard_files import shard_count, shard_files
 from ocrlty_pipeline.artifacts.store import ArtifactStore
 from ocrlty_pipeline.errors import ArtifactNotFoundError
 from ocrlty_pipeline.evaluation.results import Evaluation, eval_block
-from ocrlty_pipeline.records import BatchItem, BatchRun, ExtractRecord
+from ocrlty_pipeline.records import BatchHeader, BatchItem, BatchRun, ExtractRecord
 
 READS_AT_ONCE = 16
+EMPTY_ITEMS = b'"items":[]}'
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,22 +92,48 @@ class Runs:
         return row
 
     async def load(self, row: IndexRow) -> BatchRun:
-        return BatchRun.from_bytes(await self._store.get(row.rel_ref))
+        """A batch run with all of its items, those of its shards included."""
+        batch = BatchRun.from_bytes(await self._store.get(row.rel_ref))
+        if batch.shard_size is None:
+            return batch
+        shards = shard_files(
+            self._store, row.day, batch.run_id, shard_count(batch.model_dump(include={"shard_size", "item_count"}))
+        )
+        items = [BatchItem.from_bytes(item) async for shard in shards for item in shard.items]
+        return batch.model_copy(update={"items": items})
+
+    async def header(self, row: IndexRow) -> BatchHeader:
+        """A batch run without its items."""
+        return BatchHeader.from_bytes(await self._store.get(row.rel_ref))
 
     async def document(self, row: IndexRow) -> dict[str, Any]:
         """A batch run as clients read it: the artifact, and the `eval` block of its latest evaluation or null."""
-        document: dict[str, Any] = orjson.loads(await self._store.get(row.rel_ref))
-        row_of_eval = self._index.latest_eval(row.artifact_id)
-        block = None if row_of_eval is None else eval_block(await self._evaluation(row_of_eval), row_of_eval.rel_ref)
-        return {**document, "artifact_rel": row.rel_ref, "eval": block}
+        document: dict[str, Any] = orjson.loads(b"".join([chunk async for chunk in await self.document_chunks(row)]))
+        return document
 
-    async def document_bytes(self, row: IndexRow) -> bytes:
-        """`document` as JSON, put together without parsing the run: it may have 100,000 items."""
+    async def document_chunks(self, row: IndexRow) -> AsyncIterator[bytes]:
+        """`document` as JSON, put together without parsing the items, of which there may be 100,000.
+
+        Raises:
+            ArtifactNotFoundError: the run is gone; raised before the first chunk, which is then no answer.
+        """
         data = (await self._store.get(row.rel_ref)).rstrip()
         evaluation = await asyncio.to_thread(self._index.latest_eval, row.artifact_id)
         block = None if evaluation is None else eval_block(await self._evaluation(evaluation), evaluation.rel_ref)
         added = await asyncio.to_thread(orjson.dumps, {"artifact_rel": row.rel_ref, "eval": block})
-        return b"".join((data[:-1], b",", added[1:]))
+        return self._chunks(row, data, added)
+
+    async def _chunks(self, row: IndexRow, data: bytes, added: bytes) -> AsyncIterator[bytes]:
+        # The field `items` comes last, and is empty in the artifact of a run in shards.
+        if not data.endswith(EMPTY_ITEMS):
+            yield b"".join((data[:-1], b",", added[1:]))
+            return
+        yield data[: -len(b"]}")]
+        separator = b""
+        async for shard in shard_files(self._store, row.day, row.artifact_id, shard_count(orjson.loads(data))):
+            yield separator + b",".join(shard.items)
+            separator = b","
+        yield b"]," + added[1:]
 
     async def items(self, row: IndexRow, *, limit: int, after: int = -1, ok: bool | None = None) -> ItemsPage:
         """A page of a run's items, read from just their extract artifacts.

@@ -141,8 +141,11 @@ class Settings(BaseSettings):
     inbox_stable_s: Seconds = 30.0
     inbox_tasks: Annotated[tuple[str, ...], NoDecode] = ("receipt_fields_v1",)
 
-    # How batches report
+    # How batches are cut, spread and reported
     jobs_max_concurrency: Positive = 32
+    jobs_shard_size: Positive = 1000
+    jobs_shard_executor: Literal["in_process", "multiprocess", "celery", "k8s"] = "multiprocess"
+    jobs_shard_processes: Positive = 2
     jobs_progress_every_n: Positive = 1
     jobs_progress_min_seconds: Seconds = 1.0
     code_version: str = "unknown"

@@ -4,6 +4,7 @@ import asyncio
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
+from fastapi.responses import StreamingResponse
 from starlette.convertors import StringConvertor, register_url_convertor
 
 from ocrlty_api.auth.dependencies import Extractor, RunDeleter
@@ -116,7 +117,7 @@ async def compare(
 async def get_run(state: State, key: Extractor, run_id: Id) -> Response:
     """One batch run, whole: for a large one, page over its items instead."""
     row = await visible_run(state, key, run_id)
-    return Response(await state.services.runs.document_bytes(row), media_type="application/json")
+    return StreamingResponse(await state.services.runs.document_chunks(row), media_type="application/json")
 
 
 @router.get("/v1/runs/{run_id}/items", responses=documented(*ONE, ValidationFailedError))

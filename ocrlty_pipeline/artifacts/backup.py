@@ -16,11 +16,11 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import IO
 
-from ocrlty_pipeline.artifacts.keys import DRAFTS, FOLDERS, GROUND_TRUTHS, IMAGE_SETS, is_key
+from ocrlty_pipeline.artifacts.keys import DRAFTS, FOLDERS, GROUND_TRUTHS, IMAGE_SETS, SHARDS, is_key
 from ocrlty_pipeline.artifacts.store import ArtifactStore, OpenArtifact
 from ocrlty_pipeline.errors import ArtifactConflictError, ArtifactNotFoundError, InputError
 
-DOCUMENTS = (*FOLDERS, IMAGE_SETS, GROUND_TRUTHS, DRAFTS)
+DOCUMENTS = (*FOLDERS, SHARDS, IMAGE_SETS, GROUND_TRUTHS, DRAFTS)
 INPUTS = "inputs"
 # So many artifacts are asked for ahead of the one that is written: a bucket's answers take their time.
 OPEN_AHEAD = 16

@@ -29,11 +29,13 @@ UPLOADS = "uploads"
 IMAGE_SETS = "image_sets"
 GROUND_TRUTHS = "ground_truths"
 DRAFTS = "ground_truth_drafts"
+SHARDS = "shards"
 
 DocumentKind = Literal["extract", "batch", "eval"]
 # What a browser or a bucket is told of an artifact's content, by the end of its key.
 _CONTENT_TYPES = {
     ".json": "application/json",
+    ".jsonl": "application/x-ndjson",
     ".html": "text/html; charset=utf-8",
     ".txt": "text/plain; charset=utf-8",
     ".jpg": "image/jpeg",
@@ -89,6 +91,21 @@ def extract_key(day: date, request_id: str) -> str:
 
 def batch_key(day: date, run_id: str) -> str:
     return f"batches/{day.isoformat()}/{check_id('run_id', run_id)}.json"
+
+
+def shard_key(day: date, run_id: str, number: int) -> str:
+    """The key of the items of a run's shard 0, 1, ...: one line of JSON each, below a line that sums them up."""
+    return f"{shards_prefix(day, run_id)}/{number:06d}.jsonl"
+
+
+def shard_inputs_key(day: date, run_id: str, number: int) -> str:
+    """The key of what a run's shard is to extract."""
+    return f"{shards_prefix(day, run_id)}/{number:06d}.inputs.json"
+
+
+def shards_prefix(day: date, run_id: str) -> str:
+    """The folder of a run's shards."""
+    return f"{SHARDS}/{day.isoformat()}/{check_id('run_id', run_id)}"
 
 
 def eval_key(day: date, eval_id: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from ocrlty_pipeline.artifacts.ground_truth_index import GroundTruthIndex, Liste
 from ocrlty_pipeline.artifacts.index import ArtifactIndex, IndexRow, index_row
 from ocrlty_pipeline.artifacts.keys import DRAFTS, FOLDERS, GROUND_TRUTHS
 from ocrlty_pipeline.artifacts.run_items import RunItems, items_of
+from ocrlty_pipeline.artifacts.shard_files import shard_count, shard_files
 from ocrlty_pipeline.artifacts.store import ArtifactStore
 from ocrlty_pipeline.errors import StorageError, StorageUnavailableError
 
@@ -106,9 +107,19 @@ class _Reader:
             return ground_truth_row(rel, document)
         row = index_row(rel, document, self._store)
         if row.kind == "batch":
-            try:
-                items = list(items_of(document.get("items", ())))
-            except (KeyError, TypeError) as error:
-                raise StorageError(f"{self._store.full_ref(rel)} has items that are none: {error!r}.") from error
-            await asyncio.to_thread(self._items.add, row.artifact_id, items)
+            await self._add_items(row, document)
         return row
+
+    async def _add_items(self, row: IndexRow, document: Any) -> None:
+        try:
+            await self._add(row, document.get("items", ()))
+            first = 0
+            async for shard in shard_files(self._store, row.day, row.artifact_id, shard_count(document)):
+                await self._add(row, shard.items, first)
+                first += len(shard.items)
+        except (KeyError, TypeError) as error:
+            raise StorageError(f"{self._store.full_ref(row.rel_ref)} has items that are none: {error!r}.") from error
+
+    async def _add(self, row: IndexRow, documents: Iterable[Any], first: int = 0) -> None:
+        items = list(items_of(documents, first))
+        await asyncio.to_thread(self._items.add, row.artifact_id, items)

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 import orjson
-from sqlalchemy import Engine, select, text
+from sqlalchemy import Engine, func, select, text
 
 from ocrlty_pipeline.db.models import SCHEMA, Base
 
@@ -40,9 +40,9 @@ _ADD = text(
 )
 
 
-def items_of(documents: Iterable[Mapping[str, Any] | bytes]) -> Iterator[RunItem]:
-    """The items of a batch artifact, each as JSON or as what that holds."""
-    for position, given in enumerate(documents):
+def items_of(documents: Iterable[Mapping[str, Any] | bytes], first: int = 0) -> Iterator[RunItem]:
+    """The items of a batch artifact, each as JSON or as what that holds; `first` is the first one's position."""
+    for position, given in enumerate(documents, first):
         item = orjson.loads(given) if isinstance(given, bytes) else given
         yield RunItem(position, item["file"], item["request_id"], item["artifact_rel"], item["ok"])
 
@@ -60,6 +60,13 @@ class RunItems:
             while rows := list(islice(todo, ROWS_AT_ONCE)):
                 columns = {field.name: [getattr(row, field.name) for row in rows] for field in fields(RunItem)}
                 connection.execute(_ADD, {"run_id": run_id, **columns})
+
+    def counts(self, run_id: str) -> tuple[int, int]:
+        """How many items of a run are known: those that gave JSON, and those that did not."""
+        ok = func.count().filter(_TABLE.c.ok)
+        with self._engine.connect() as connection:
+            row = connection.execute(select(ok, func.count()).where(_TABLE.c.run_id == run_id)).one()
+        return row[0], row[1] - row[0]
 
     def page(self, run_id: str, *, limit: int, after: int = -1, ok: bool | None = None) -> list[RunItem]:
         """A run's items in order.

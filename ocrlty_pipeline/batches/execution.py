@@ -69,6 +69,11 @@ class OpenBatch:
         self._services = services
         self._job = job
         self.claim = job.claim
+        self.inputs = job.inputs
+
+    async def keep_texts(self) -> None:
+        """Keep the prompt and the schema of the run, which its artifacts name by their hashes."""
+        await keep_texts(self._services.store, self._job.context.task)
 
     def run(self, sink: ProgressSink) -> BatchOutcome:
         """Extract what is not extracted yet; the outcome is stored by `finish_batch`."""
@@ -76,11 +81,11 @@ class OpenBatch:
 
     def release_inputs(self) -> None:
         """Remove inputs that nobody asked to keep; call it once the batch has ended for good, never before."""
-        asyncio.run(remove_inputs(self._services.store, self._job.inputs.image_set))
+        asyncio.run(remove_inputs(self._services.store, self.inputs.image_set))
 
     async def _run(self, sink: ProgressSink) -> BatchOutcome:
         services = self._services
-        await keep_texts(services.store, self._job.context.task)
+        await self.keep_texts()
         runner = BatchRunner(self._job, services.store, services.index)
         try:
             return await runner.run(sink, Stop(), services.settings.jobs_progress_min_seconds)
@@ -118,7 +123,7 @@ def open_batch(services: Services, request: BatchRequest) -> Iterator[OpenBatch 
     """
     _check(request, services.settings)
     inputs = asyncio.run(_inputs(services, request))
-    context = _context(services, request)
+    context = extraction_context(services, request)
     identity = BatchIdentity.of(inputs.image_set, inputs.items, context)
     if request.run_id is not None and services.journal.finished(request.run_id, identity):
         yield StoredBatch(services, request.run_id, inputs)
@@ -162,7 +167,8 @@ def run_id_of(dagster_run_id: str) -> str:
     return f"run-{dagster_run_id.replace('-', '')[:16]}"
 
 
-def _context(services: Services, request: BatchRequest) -> ExtractionContext:
+def extraction_context(services: Services, request: BatchRequest) -> ExtractionContext:
+    """What the images of a batch are extracted with; its backend is for the caller to close."""
     settings = request.overrides.of_settings(services.settings)
     return ExtractionContext(
         task=request.overrides.of_task(services.tasks[request.task_id]),

@@ -140,6 +140,38 @@ class BatchJournal:
                 raise ArtifactConflictError(f"run {new_id!r} is being executed by another process; wait for it to end.")
             yield self._start(identity, new_id, dagster_run_id)
 
+    def executed_by(self, dagster_run_id: str) -> Claim | None:
+        """The claim of the run that a Dagster run executes; None when it has none, or it was taken from it."""
+        latest = (
+            select(BatchRunRow)
+            .where(BatchRunRow.dagster_run_id == dagster_run_id)
+            .order_by(BatchRunRow.created_at.desc())
+            .limit(1)
+        )
+        with Session(self._engine) as session:
+            row = session.scalars(latest).first()
+            if row is None:
+                return None
+            before = (
+                select(BatchRunRow.run_id)
+                .where(BatchRunRow.lineage_id == row.lineage_id, BatchRunRow.created_at < row.created_at)
+                .order_by(BatchRunRow.created_at.desc())
+                .limit(1)
+            )
+            return Claim(row.run_id, row.lineage_id, row.day, resumed_from=session.scalar(before))
+
+    @contextmanager
+    def taking_part(self, claim: Claim) -> Iterator[None]:
+        """Execute a part of a claimed run, beside others that do: nobody can claim its lineage meanwhile.
+
+        Raises:
+            ArtifactConflictError: somebody has just claimed it.
+        """
+        with AdvisoryLock(self._engine, claim.lineage_id, shared=True) as lock:
+            if not lock.try_acquire():
+                raise ArtifactConflictError(f"Run {claim.run_id!r} is being claimed by another process; run it again.")
+            yield
+
     def close(self, run_id: str, status: BatchStatus) -> None:
         """Note how a run ended; called after its batch artifact is written."""
         with Session(self._engine) as session, session.begin():

@@ -11,7 +11,7 @@ import typer
 from ocrlty_pipeline.cli.following import RunFailedError, follow
 from ocrlty_pipeline.cli.output import print_json, print_run
 from ocrlty_pipeline.orchestration import run_tags
-from ocrlty_pipeline.orchestration.jobs import BATCH_EXTRACT
+from ocrlty_pipeline.orchestration.jobs import BATCH_EXTRACT, BATCH_EXTRACT_SHARDED, IN_SHARDS
 from ocrlty_pipeline.orchestration.launch import RunRequest, register_image_set, single_worker
 from ocrlty_pipeline.orchestration.partitions import batch_partition_key
 from ocrlty_pipeline.orchestration.stack import dagster_instance, running_stack
@@ -30,6 +30,9 @@ def run(  # noqa: PLR0913 -- one parameter an option
     concurrency: Annotated[int | None, typer.Option(min=1, help="Calls in flight.")] = None,
     run_id: Annotated[str | None, typer.Option(help="Id of the run; the same id again gives the same run.")] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Do not continue an unfinished run.")] = False,
+    sharded: Annotated[
+        bool, typer.Option("--sharded", help="In shards, spread over processes: for large image sets.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the run as one JSON document.")] = False,
 ) -> None:
     """Extract an image set with a task, and score the result where there is ground truth."""
@@ -44,7 +47,9 @@ def run(  # noqa: PLR0913 -- one parameter an option
         register_image_set(instance, name)
         with single_worker(instance, settings) as pool:
             launcher = _Launcher(instance, pool, services, name, task)
-            failure = launcher.extract({key: value for key, value in config.items() if value is not None})
+            failure = launcher.extract(
+                {key: value for key, value in config.items() if value is not None}, sharded=sharded
+            )
         document = launcher.document()
         location = services.store.location
     if document is not None:
@@ -70,10 +75,10 @@ class _Launcher:
         self._task = task
         self._run_id: str | None = None
 
-    def extract(self, config: dict[str, Any]) -> RunFailedError | None:
+    def extract(self, config: dict[str, Any], *, sharded: bool) -> RunFailedError | None:
         """Extract, and score where there is ground truth; answers why it came no further."""
-        key = batch_partition_key(self._name, self._task)
-        request = RunRequest(BATCH_EXTRACT, key, {"extractions": config})
+        job, op = (BATCH_EXTRACT_SHARDED, IN_SHARDS) if sharded else (BATCH_EXTRACT, "extractions")
+        request = RunRequest(job, batch_partition_key(self._name, self._task), {op: config})
         failure = None
         try:
             run = follow(self._instance, self._pool, request, title=f"Extracting {self._name}")

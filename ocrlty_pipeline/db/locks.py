@@ -24,10 +24,14 @@ class AdvisoryLock:
     It holds a connection of its own, outside the pool, from `try_acquire` to the end of the `with` block; the server
     frees the lock when that connection ends, however the process does. A machine that lost its power is noticed by
     TCP keep-alive, after the time the server is set to.
+
+    Args:
+        shared: any number of holders may share it; whoever wants it alone waits for the last of them.
     """
 
-    def __init__(self, engine: Engine, name: str) -> None:
+    def __init__(self, engine: Engine, name: str, *, shared: bool = False) -> None:
         self._engine = engine
+        self._shared = shared
         self._key = lock_key(name)
         self._connection: Connection | None = None
 
@@ -51,7 +55,8 @@ class AdvisoryLock:
         connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         try:
             connection.detach()
-            acquired = connection.scalar(select(func.pg_try_advisory_lock(self._key)))
+            try_lock = func.pg_try_advisory_lock_shared if self._shared else func.pg_try_advisory_lock
+            acquired = connection.scalar(select(try_lock(self._key)))
         except BaseException:
             connection.close()
             raise
@@ -69,6 +74,7 @@ class AdvisoryLock:
         try:
             # The end of the connection frees it as well, but only once the server has noticed.
             with suppress(StorageUnavailableError):
-                connection.execute(select(func.pg_advisory_unlock(self._key)))
+                unlock = func.pg_advisory_unlock_shared if self._shared else func.pg_advisory_unlock
+                connection.execute(select(unlock(self._key)))
         finally:
             connection.close()

@@ -1,13 +1,17 @@
-"""The domain's errors as Dagster shows them: one clear sentence as the failure's description."""
+"""How a run ends otherwise than well: the domain's errors as one clear sentence, and a batch that was told to stop."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 import dagster as dg
+from dagster import DagsterExecutionInterruptedError
+from dagster._core.storage.tags import RETRY_ON_ASSET_OR_OP_FAILURE_TAG
 
 from ocrlty_pipeline.errors import OcrltyError, StorageUnavailableError, TransientBackendError
+from ocrlty_pipeline.orchestration.progress import StepContext
 
 
 @contextmanager
@@ -18,3 +22,20 @@ def as_dagster_failures() -> Iterator[None]:
     except OcrltyError as error:
         passing = isinstance(error, StorageUnavailableError | TransientBackendError)
         raise dg.Failure(error.message, metadata={"code": error.code}, allow_retries=passing) from error
+
+
+def asked_to_end(context: StepContext) -> bool:
+    """Whether somebody wants the run cancelled."""
+    run = context.instance.get_run_by_id(context.run.run_id)
+    return run is not None and run.status in {dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED}
+
+
+def end_canceled(context: StepContext) -> NoReturn:
+    """End the step of a batch that was stopped: as cancelled, where that was asked for.
+
+    Otherwise its worker was told to stop: as a failure that is retried, the batch is handed back.
+    """
+    if asked_to_end(context):
+        raise DagsterExecutionInterruptedError
+    context.instance.add_run_tags(context.run.run_id, {RETRY_ON_ASSET_OR_OP_FAILURE_TAG: "true"})
+    raise dg.Failure("Its worker was told to stop; the batch continues in a retry.", allow_retries=False)

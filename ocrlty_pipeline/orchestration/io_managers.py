@@ -25,12 +25,8 @@ class ArtifactIOManager(dg.ConfigurableIOManager):
     ocrlty: dg.ResourceDependency[OcrltyResource]
 
     def handle_output(self, context: dg.OutputContext, obj: BatchOutcome | Evaluation) -> None:
-        services = self.ocrlty.services
         with as_dagster_failures():
-            rel = finish_batch(services, obj) if isinstance(obj, BatchOutcome) else save_evaluation(services, obj)
-        context.add_output_metadata({"artifact_rel": rel, "artifact": services.store.full_ref(rel)})
-        if isinstance(obj, Evaluation):
-            context.add_output_metadata(_report_metadata(context, services, obj))
+            context.add_output_metadata(save_outcome(self.ocrlty.services, obj, context.log))
 
     def load_input(self, context: dg.InputContext) -> BatchRun:
         runs = self.ocrlty.services.runs
@@ -38,7 +34,18 @@ class ArtifactIOManager(dg.ConfigurableIOManager):
             return asyncio.run(runs.load(runs.latest(*split_batch_key(context.partition_key))))
 
 
-def _report_metadata(context: dg.OutputContext, services: Services, evaluation: Evaluation) -> dict[str, Any]:
+def save_outcome(services: Services, outcome: BatchOutcome | Evaluation, log: dg.DagsterLogManager) -> dict[str, Any]:
+    """Store the artifact of a batch run or an evaluation, with its index row; where it is, as metadata."""
+    if isinstance(outcome, BatchOutcome):
+        return _places(services, finish_batch(services, outcome))
+    return {**_places(services, save_evaluation(services, outcome)), **_report_metadata(services, outcome, log)}
+
+
+def _places(services: Services, rel: str) -> dict[str, Any]:
+    return {"artifact_rel": rel, "artifact": services.store.full_ref(rel)}
+
+
+def _report_metadata(services: Services, evaluation: Evaluation, log: dg.DagsterLogManager) -> dict[str, Any]:
     """Write the page that shows an evaluation, and say where it is.
 
     The evaluation is stored by now: a page that cannot be written is no reason to lose it, and `ocrlty report` makes
@@ -47,7 +54,7 @@ def _report_metadata(context: dg.OutputContext, services: Services, evaluation: 
     try:
         rel = write_report(services, evaluation)
     except OcrltyError as error:
-        context.log.warning("The report could not be written: %s", error.message)
+        log.warning("The report could not be written: %s", error.message)
         return {}
     place = services.store.full_ref(rel)
     link = dg.MetadataValue.url(Path(place).as_uri()) if services.store.kind == "local" else place

@@ -13,7 +13,10 @@ EXTRACT = "extract"
 INGEST = "ingest"
 BATCH_EXTRACT = "batch_extract"
 BATCH_RERUN = "batch_rerun"
+BATCH_EXTRACT_SHARDED = "batch_extract_sharded"
 EVALUATE = "evaluate"
+# Of batch_extract_sharded, where the config is given: `ops: extraction_in_shards: config: ...`.
+IN_SHARDS = "extraction_in_shards"
 
 
 @dg.job(

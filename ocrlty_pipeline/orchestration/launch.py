@@ -14,13 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import orjson
 from dagster_shared.error import SerializableErrorInfo
 
 from ocrlty_pipeline.errors import WorkerDiedError
-from ocrlty_pipeline.orchestration import run_tags
 from ocrlty_pipeline.orchestration.code_location import REPOSITORY_TAG, job_code_origin, resolved_job
 from ocrlty_pipeline.orchestration.partitions import IMAGE_SET
+from ocrlty_pipeline.orchestration.progress import told_progress
 from ocrlty_pipeline.orchestration.warm.pool import PoolOptions, WarmPool
 from ocrlty_pipeline.settings import Settings
 
@@ -59,8 +58,7 @@ class LaunchedRun:
 
     def progress(self) -> dict[str, Any] | None:
         """The run's progress as last told; None before the first word."""
-        told = self.record().tags.get(run_tags.PROGRESS)
-        return None if told is None else orjson.loads(told)
+        return told_progress(self._instance, self.run_id)
 
     def record(self) -> dg.DagsterRun:
         run = self._instance.get_run_by_id(self.run_id)

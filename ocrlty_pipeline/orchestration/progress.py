@@ -9,12 +9,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from types import FrameType
+from typing import Any
 
 import dagster as dg
+import orjson
 
 from ocrlty_pipeline.batches.progress import Progress
 from ocrlty_pipeline.orchestration import run_tags
 from ocrlty_pipeline.settings import Settings
+
+StepContext = dg.AssetExecutionContext | dg.OpExecutionContext
 
 
 class RunProgress:
@@ -37,6 +41,10 @@ class RunProgress:
         if self._is_news(progress):
             self._written = replace(progress)
             self._instance.add_run_tags(self._run_id, {run_tags.PROGRESS: progress.to_json()})
+        return self.stopping()
+
+    def stopping(self) -> bool:
+        """Whether somebody wants the run to end."""
         return self._interrupted.is_set() or self._canceling()
 
     def imported(self, done: int, total: int) -> None:
@@ -61,8 +69,15 @@ class RunProgress:
         return run is not None and run.status == dg.DagsterRunStatus.CANCELING
 
 
+def told_progress(instance: dg.DagsterInstance, run_id: str) -> dict[str, Any] | None:
+    """A run's progress as it was told last; None before the first word."""
+    run = instance.get_run_by_id(run_id)
+    told = run.tags.get(run_tags.PROGRESS) if run else None
+    return None if told is None else orjson.loads(told)
+
+
 @contextmanager
-def run_progress(context: dg.AssetExecutionContext, settings: Settings) -> Iterator[RunProgress]:
+def run_progress(context: StepContext, settings: Settings) -> Iterator[RunProgress]:
     """The progress of this run; while it is open, interrupts ask the work to end instead of breaking it off."""
     progress = RunProgress(
         context.instance,

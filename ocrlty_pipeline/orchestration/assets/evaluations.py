@@ -16,6 +16,7 @@ from ocrlty_pipeline.orchestration.failures import as_dagster_failures
 from ocrlty_pipeline.orchestration.jobs import EVALUATE
 from ocrlty_pipeline.orchestration.metadata import evaluation_metadata
 from ocrlty_pipeline.orchestration.partitions import split_batch_key
+from ocrlty_pipeline.orchestration.progress import StepContext
 from ocrlty_pipeline.orchestration.resources import OcrltyResource
 from ocrlty_pipeline.overrides import Overrides
 from ocrlty_pipeline.scoring import Against, score_batch
@@ -65,12 +66,9 @@ def build_evaluation(partitions: dg.MultiPartitionsDefinition) -> dg.AssetsDefin
     ) -> Iterator[dg.Output[Evaluation] | dg.AssetCheckResult]:
         services = ocrlty.services
         with as_dagster_failures():
-            row = _row(context, config, services)
-            if not _wanted(context, config, services, row):
-                context.log.info("Image set %s has no ground truth: the run is not scored.", row.image_set)
-                return
-            against = Against(image_set=config.ground_truth, image_key=config.gt_image_key)
-            scored = score_batch(services, row, against, Overrides.from_json(config.overrides))
+            scored = score_run(context, config, services)
+        if scored is None:
+            return
         yield dg.Output(scored, output_name=EVALUATION.to_python_identifier(), metadata=evaluation_metadata(scored))
         yield from check_evaluation(scored)
         yield check_baseline(services, scored)
@@ -78,13 +76,23 @@ def build_evaluation(partitions: dg.MultiPartitionsDefinition) -> dg.AssetsDefin
     return evaluation
 
 
-def _row(context: dg.AssetExecutionContext, config: EvaluationConfig, services: Services) -> IndexRow:
+def score_run(context: StepContext, config: EvaluationConfig, services: Services) -> Evaluation | None:
+    """Score the batch run that is meant; None, said in the log, where there is nothing to score it against."""
+    row = _row(context, config, services)
+    if not _wanted(context, config, services, row):
+        context.log.info("Image set %s has no ground truth: the run is not scored.", row.image_set)
+        return None
+    against = Against(image_set=config.ground_truth, image_key=config.gt_image_key)
+    return score_batch(services, row, against, Overrides.from_json(config.overrides))
+
+
+def _row(context: StepContext, config: EvaluationConfig, services: Services) -> IndexRow:
     run = context.instance.get_run_by_id(context.run.run_id)
     run_id = config.run_id or (run.tags.get(run_tags.RUN_ID) if run else None)
     return services.runs.find(run_id) if run_id else services.runs.latest(*split_batch_key(context.partition_key))
 
 
-def _wanted(context: dg.AssetExecutionContext, config: EvaluationConfig, services: Services, row: IndexRow) -> bool:
+def _wanted(context: StepContext, config: EvaluationConfig, services: Services, row: IndexRow) -> bool:
     """Whether to score: always where that is all the job does, so that it fails in words without ground truth."""
     if context.job_name == EVALUATE or config.ground_truth is not None:
         return config.evaluate

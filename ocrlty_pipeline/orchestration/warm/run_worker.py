@@ -10,12 +10,13 @@ from multiprocessing.connection import Connection
 
 import dagster as dg
 from dagster._core.code_pointer import CodePointer
-from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.definitions.job_base import IJob, InMemoryJob
 from dagster._core.definitions.reconstruct import reconstruct_repository_def_from_pointer
 from dagster._core.execution.api import execute_run_iterator
 from dagster._core.instance import InstanceRef
 from dagster._core.origin import RepositoryPythonOrigin
 from dagster._serdes import deserialize_value
+from dagster._utils.hosted_user_process import recon_job_from_origin
 from dagster._utils.interrupts import capture_interrupts
 
 from ocrlty_pipeline.orchestration import run_tags
@@ -94,12 +95,16 @@ class RunWorker:
 
     def _events(self, run: dg.DagsterRun) -> Iterator[dg.DagsterEvent]:
         instance = self._quiet_instance() if run.job_name == EXTRACT else self._instance
-        return execute_run_iterator(InMemoryJob(self._job(run)), run, instance)
+        return execute_run_iterator(self._job(run), run, instance)
 
-    def _job(self, run: dg.DagsterRun) -> dg.JobDefinition:
-        if run.job_code_origin is None:
+    def _job(self, run: dg.DagsterRun) -> IJob:
+        origin = run.job_code_origin
+        if origin is None:
             raise dg.DagsterInvariantViolationError(f"Run {run.run_id} does not say where its job's code is.")
-        return self._repository(run.job_code_origin.repository_origin).get_job(run.job_name)
+        job = self._repository(origin.repository_origin).get_job(run.job_name)
+        # The processes of another executor build the job anew.
+        in_process = job.executor_def is dg.in_process_executor
+        return InMemoryJob(job) if in_process else recon_job_from_origin(origin)
 
     def _repository(self, origin: RepositoryPythonOrigin) -> dg.RepositoryDefinition:
         """Loaded once: building the definitions anew for each run would cost as much as the run."""
