@@ -31,7 +31,7 @@ def build_defs(*, resource_overrides: Mapping[str, object] | None = None) -> dg.
     """
     settings = load_settings()
     partitions = batch_partitions(load_tasks(settings.ocrlty_tasks_dir).ids)
-    extractions, evaluation = build_extractions(partitions), build_evaluation(partitions)
+    extractions, evaluation = build_extractions(partitions, settings.inference_backend), build_evaluation(partitions)
     ocrlty = OcrltyResource()
     resources = {"ocrlty": ocrlty, "artifacts": ArtifactIOManager(ocrlty=ocrlty), SHARD_NAMES: ShardNames()}
     all_jobs = [*jobs.build_jobs(), build_sharded_job(partitions, settings)]

@@ -28,6 +28,7 @@ from ocrlty_pipeline.orchestration.metadata import batch_metadata, evaluation_me
 from ocrlty_pipeline.orchestration.progress import RunProgress, run_progress, told_progress
 from ocrlty_pipeline.orchestration.resources import OcrltyResource
 from ocrlty_pipeline.orchestration.warm.processes import PRELOAD
+from ocrlty_pipeline.services import Services
 from ocrlty_pipeline.settings import Settings
 
 SHARD_NAMES = "shard_names"
@@ -72,11 +73,19 @@ def plan_shards(
         yield dg.DynamicOutput(name, mapping_key=name)
 
 
-@dg.op(name="shard", out=dg.Out(dg.Nothing), retry_policy=RETRIES, description="Extract one shard.")
+def build_shard_op(pool: str) -> dg.OpDefinition:
+    """The step of one shard; `pool` bounds how many runs use the backend at once."""
+
+    @dg.op(name="shard", out=dg.Out(dg.Nothing), retry_policy=RETRIES, pool=pool, description="Extract one shard.")
+    def shard(context: dg.OpExecutionContext, config: ShardedBatchConfig, ocrlty: OcrltyResource, name: str) -> None:
+        extract_one_shard(context, config, ocrlty.services, Shard.parse(name))
+
+    return shard
+
+
 def extract_one_shard(
-    context: dg.OpExecutionContext, config: ShardedBatchConfig, ocrlty: OcrltyResource, name: str
+    context: dg.OpExecutionContext, config: ShardedBatchConfig, services: Services, shard: Shard
 ) -> None:
-    services, shard = ocrlty.services, Shard.parse(name)
     # An attempt before this one may have done some of it.
     shard = Shard(shard.number, again=shard.again or context.retry_number > 0)
     with as_dagster_failures(), run_progress(context, services.settings) as progress:
@@ -164,17 +173,18 @@ def _config_of_each_step(config: ShardedBatchConfig) -> dict[str, Any]:
     return {step: {"config": given} for step in STEPS}
 
 
-@dg.graph(name=IN_SHARDS, config=_config_of_each_step, out={"closed": dg.GraphOut()}, description="One run, in shards.")
-def extractions_in_shards() -> Any:
-    return close_run(plan_shards().map(extract_one_shard).collect())
-
-
 def build_sharded_job(partitions: dg.PartitionsDefinition[str], settings: Settings) -> dg.JobDefinition:
     """The job over image sets × tasks; which executor spreads its shards is a setting.
 
     Raises:
         ConfigError: the package of that executor is not installed.
     """
+    shard = build_shard_op(settings.inference_backend)
+
+    @dg.graph(name=IN_SHARDS, config=_config_of_each_step, out={"closed": dg.GraphOut()})
+    def extraction_in_shards() -> Any:
+        """One batch run."""
+        return close_run(plan_shards().map(shard).collect())
 
     @dg.job(
         name=BATCH_EXTRACT_SHARDED,
@@ -186,7 +196,7 @@ def build_sharded_job(partitions: dg.PartitionsDefinition[str], settings: Settin
         "(JOBS_SHARD_EXECUTOR), each retried alone. Cancelled or failed, it goes on when it is launched again.",
     )
     def batch_extract_sharded() -> None:
-        evaluate_run(extractions_in_shards())
+        evaluate_run(extraction_in_shards())
 
     return batch_extract_sharded
 

@@ -25,8 +25,8 @@ GROUP = "extraction"
 BATCH_FAILED = "batch_failed"
 
 
-def build_extractions(partitions: dg.MultiPartitionsDefinition) -> dg.AssetsDefinition:
-    """The asset over the partitions that the tasks at hand make."""
+def build_extractions(partitions: dg.MultiPartitionsDefinition, pool: str) -> dg.AssetsDefinition:
+    """The asset over the partitions of the tasks at hand; `pool` bounds how many runs use the backend at once."""
 
     @dg.asset(
         partitions_def=partitions,
@@ -34,6 +34,7 @@ def build_extractions(partitions: dg.MultiPartitionsDefinition) -> dg.AssetsDefi
         group_name=GROUP,
         kinds={"json"},
         io_manager_key="artifacts",
+        pool=pool,
         check_specs=EXTRACTIONS_CHECKS,
         description="One image set through one task: a batch run with a record per image.",
     )
