@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ocrlty_pipeline.baselines import Baseline
-from ocrlty_pipeline.cli.output import results, say
+from ocrlty_pipeline.cli.output import print_table, results, say
 from ocrlty_pipeline.comparing import ChangedText
 from ocrlty_pipeline.evaluation.comparison.results import (
     NO_EVIDENCE,
@@ -29,12 +29,12 @@ _LISTED = 5
 def print_comparison(comparison: Comparison, texts: Sequence[ChangedText]) -> None:
     """The verdict first, then what it rests on, the fields, the first images of either kind, and what was changed."""
     results.print(comparison.words, markup=False, soft_wrap=True)
-    results.print(_figure_table(comparison))
+    print_table(_figure_table(comparison))
     results.print(_field_table(comparison))
     for name, samples in (("Fixed", comparison.fixed()), ("Broken", comparison.broken())):
         if samples:
             results.print(_listed(name, samples), markup=False, soft_wrap=True)
-    results.print(_facts(comparison))
+    print_table(_facts(comparison))
     for text in texts:
         results.print(f"\n{_changed_text(text)}", markup=False, soft_wrap=True)
 
@@ -125,7 +125,7 @@ def print_baselines(baselines: Sequence[Baseline]) -> None:
             "yes" if baseline.blocking else "no",
             f"{baseline.set_at:%Y-%m-%d %H:%M}Z",
         )
-    results.print(table)
+    print_table(table)
 
 
 def print_leaderboard(table: pd.DataFrame) -> None:
@@ -137,7 +137,7 @@ def print_leaderboard(table: pd.DataFrame) -> None:
     shown = _table(title, [*columns, "ANLS*"])
     for row in table.astype(object).where(table.notna(), None).to_dict("records"):
         shown.add_row(*_leaderboard_cells(row, several=several))
-    results.print(shown)
+    print_table(shown)
 
 
 def _leaderboard_cells(row: dict[Any, Any], *, several: bool) -> list[str]:

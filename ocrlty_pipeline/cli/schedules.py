@@ -12,7 +12,7 @@ import typer
 from rich import box
 from rich.table import Table
 
-from ocrlty_pipeline.cli.output import results, say
+from ocrlty_pipeline.cli.output import print_table, say
 from ocrlty_pipeline.orchestration.cron import check_cron, following
 from ocrlty_pipeline.orchestration.stack import running_stack
 from ocrlty_pipeline.services import Services, open_services
@@ -51,7 +51,7 @@ def list_() -> None:
         for entry in services.rerun_schedules.all():
             due = _next(entry.cron, entry.timezone) if entry.active else "paused"
             table.add_row(entry.name, entry.image_set, entry.task_id, f"{entry.cron} {entry.timezone}", due)
-    results.print(table)
+    print_table(table)
 
 
 @schedule.command()
