@@ -1,7 +1,7 @@
-"""Dagster's daemon with a prompt queue and sure retries: `python -m ocrlty_pipeline.orchestration.daemon`.
+"""Dagster's daemon, prompt, with sure retries: `python -m ocrlty_pipeline.orchestration.daemon`.
 
-Dagster's own looks at the queue once a second, ten times as long as a warm run takes. This one also looks when the
-database says that something happened to a run. And it retries every run that is due: Dagster stores a run's failure a
+Dagster's own looks at the queue once a second, ten times as long as a warm run takes, and at backfills twice a minute.
+This one also looks when the database says that something happened to a run. And it retries every run that is due: Dagster stores a run's failure a
 moment before the run's status, and its retries pass for good over a run that they meet in between.
 
 `dagster-daemon run` in its place works too, at Dagster's pace.
@@ -13,7 +13,8 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Self
 
@@ -26,8 +27,9 @@ from dagster._core.workspace.context import IWorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster._daemon.auto_run_reexecution.auto_run_reexecution import consume_new_runs_for_automatic_reexecution
 from dagster._daemon.auto_run_reexecution.event_log_consumer import EventLogConsumerDaemon
+from dagster._daemon.backfill import execute_backfill_iteration
 from dagster._daemon.controller import create_daemon_of_type, daemon_controller_from_instance
-from dagster._daemon.daemon import DagsterDaemon, SpanMarker
+from dagster._daemon.daemon import BackfillDaemon, DagsterDaemon, SpanMarker
 from dagster._daemon.run_coordinator.queued_run_coordinator_daemon import QueuedRunCoordinatorDaemon
 from dagster._utils.error import serializable_error_info_from_exc_info
 from dagster._utils.interrupts import capture_interrupts, setup_interrupt_handlers
@@ -51,6 +53,8 @@ SECOND_LOOK_S = 0.2
 SETTLED_AFTER_S = 10.0
 HEARTBEAT_S = 0.5
 RECONNECT_S = 1.0
+# Dagster's own looks at backfills every 30 s.
+BACKFILLS_EVERY_S = 3.0
 
 
 class RunEvents:
@@ -115,14 +119,7 @@ class PromptQueueDaemon(QueuedRunCoordinatorDaemon):
         with RunEvents(storage) as events:
             pause_s = self.interval_seconds
             while True:
-                yield SpanMarker.START_SPAN
-                try:
-                    yield from self.run_iteration(workspace_process_context)
-                except Exception:  # noqa: BLE001 -- as in Dagster's own loop: reported, and tried again
-                    error = serializable_error_info_from_exc_info(sys.exc_info())
-                    self._logger.error("Caught error:\n%s", error)  # noqa: TRY400 -- the traceback is in it
-                    yield error
-                yield SpanMarker.END_SPAN
+                yield from _reported(self.run_iteration(workspace_process_context), self._logger)
                 happened = yield from self._wait(events, pause_s)
                 shutdown_event.wait(SETTLE_S)
                 pause_s = SECOND_LOOK_S if happened else self.interval_seconds
@@ -144,6 +141,38 @@ class PromptQueueDaemon(QueuedRunCoordinatorDaemon):
             if events.wait(min(left, HEARTBEAT_S)):
                 return True
         return False
+
+
+class PromptBackfillDaemon(BackfillDaemon):
+    """Goes on with backfills, and ends those that are cancelled, within seconds."""
+
+    def core_loop(
+        self, workspace_process_context: IWorkspaceProcessContext[Any], shutdown_event: threading.Event
+    ) -> Generator[SerializableErrorInfo | SpanMarker | None, None, None]:
+        futures: dict[str, Future[Any]] = {}
+        while True:
+            iteration = execute_backfill_iteration(
+                workspace_process_context,
+                self._logger,
+                threadpool_executor=self._threadpool_executor,
+                backfill_futures=futures,
+                submit_threadpool_executor=self._submit_threadpool_executor,
+            )
+            yield from _reported(iteration, self._logger)
+            shutdown_event.wait(BACKFILLS_EVERY_S)
+            yield None
+
+
+def _reported(iteration: Iterable[Any], log: logging.Logger) -> Generator[Any, None, None]:
+    """One iteration as a daemon tells of it: what it raises is reported, and it is tried again."""
+    yield SpanMarker.START_SPAN
+    try:
+        yield from iteration
+    except Exception:  # noqa: BLE001 -- as in Dagster's own loops
+        error = serializable_error_info_from_exc_info(sys.exc_info())
+        log.error("Caught error:\n%s", error)  # noqa: TRY400 -- the traceback is in it
+        yield error
+    yield SpanMarker.END_SPAN
 
 
 def leaving_a_worker(config: ConcurrencyConfig, workers: int) -> ConcurrencyConfig:
@@ -194,6 +223,8 @@ def _daemon_of(instance: dg.DagsterInstance, kind: str) -> DagsterDaemon[Any]:
         return PromptQueueDaemon(coordinator.dequeue_interval_seconds, load_settings().warm_workers if warm else None)
     if kind == SettledRunRetries.daemon_type():
         return SettledRunRetries()
+    if kind == PromptBackfillDaemon.daemon_type():
+        return PromptBackfillDaemon(instance.get_backfill_settings())
     return create_daemon_of_type(kind, instance)
 
 
