@@ -77,10 +77,8 @@ def measure(service: Any, ui: DagsterUi, images: int) -> None:
     store = sum(entry.stat().st_size for entry in (service.home / "artifacts").rglob("*.json*")) / (images + 2 * tenth)
     print(f"an image: {grown:.0f} bytes in the database, {store:.0f} in the store beside itself")
     after = probes.median_ms()
-    for name in before:
-        print(
-            f"  {name}: median {before[name]:.1f} ms before, {after[name]:.1f} after: {after[name] / before[name]:.2f}"
-        )
+    for name, ms in before.items():
+        print(f"  {name}: median {ms:.1f} ms before, {after[name]:.1f} after: {after[name] / ms:.2f}")
 
 
 _PLACES = ("OCRLTY_HOME", "DATA_ROOT", "DATABASE_URL")

@@ -1,8 +1,9 @@
 """Dagster's daemon, prompt, with sure retries: `python -m ocrlty_pipeline.orchestration.daemon`.
 
 Dagster's own looks at the queue once a second, ten times as long as a warm run takes, and at backfills twice a minute.
-This one also looks when the database says that something happened to a run. And it retries every run that is due: Dagster stores a run's failure a
-moment before the run's status, and its retries pass for good over a run that they meet in between.
+This one also looks when the database says that something happened to a run. And it retries every run that is due:
+Dagster stores a run's failure a moment before the run's status, and its retries pass for good over a run that they meet
+in between.
 
 `dagster-daemon run` in its place works too, at Dagster's pace.
 """
