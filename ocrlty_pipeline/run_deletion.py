@@ -9,7 +9,7 @@ The run's row in the index goes last: interrupted, a deletion is simply asked fo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Engine, and_, delete, exists, func, or_, select
@@ -105,7 +105,13 @@ def _has_other_run(request_id: InstrumentedAttribute[str], run_id: str) -> Colum
 async def _delete_artifacts(store: ArtifactStore, rels: list[str]) -> None:
     """Delete in any order but for the last: the batch artifact, without which nobody could ask for the rest."""
     *rest, batch = rels
-    todo = iter(rest)
+    await delete_all(store, rest)
+    await store.delete(batch)
+
+
+async def delete_all(store: ArtifactStore, rels: Iterable[str]) -> None:
+    """Delete artifacts, `DELETES_AT_ONCE` at a time; what is not there is no error."""
+    todo = iter(rels)
 
     async def work() -> None:
         for rel in todo:
@@ -117,7 +123,6 @@ async def _delete_artifacts(store: ArtifactStore, rels: list[str]) -> None:
                 group.create_task(work())
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from failures
-    await store.delete(batch)
 
 
 def _lineage_of(engine: Engine, run_id: str) -> str:
