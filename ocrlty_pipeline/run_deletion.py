@@ -12,7 +12,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Engine, and_, delete, exists, func, or_, select
+from sqlalchemy import ColumnElement, Engine, and_, delete, exists, func, select, union
 from sqlalchemy.orm import InstrumentedAttribute
 
 from ocrlty_pipeline.artifacts.index import IndexRow
@@ -85,10 +85,15 @@ class _Found:
 
 def _own_extracts(run_id: str) -> ColumnElement[bool]:
     """Extracts that the run made, attempts that came to nothing included, or continued with."""
-    its_items = select(RunItemRow.request_id).where(RunItemRow.run_id == run_id)
+    made = ArtifactRow.__table__.alias("made")
+    # A union, each half of which is one look into an index; with OR, PostgreSQL reads the whole table.
+    its_own = union(
+        select(RunItemRow.request_id).where(RunItemRow.run_id == run_id),
+        select(made.c.artifact_id).where(made.c.kind == "extract", made.c.run_id == run_id),
+    )
     return and_(
         ArtifactRow.kind == "extract",
-        or_(ArtifactRow.run_id == run_id, ArtifactRow.artifact_id.in_(its_items)),
+        ArtifactRow.artifact_id.in_(its_own),
         ~_has_other_run(ArtifactRow.artifact_id, run_id),
     )
 
@@ -135,7 +140,8 @@ def _delete_rows(engine: Engine, run_id: str) -> None:
     later = BatchRunRow.__table__.alias("later")
     is_last = ~exists().where(later.c.lineage_id == BatchRunRow.lineage_id, later.c.created_at > BatchRunRow.created_at)
     with engine.begin() as connection:
-        connection.execute(delete(ArtifactRow).where(or_(_own_extracts(run_id), _own_evaluations(run_id))))
+        connection.execute(delete(ArtifactRow).where(_own_extracts(run_id)))
+        connection.execute(delete(ArtifactRow).where(_own_evaluations(run_id)))
         connection.execute(delete(RunItemRow).where(RunItemRow.run_id == run_id))
         connection.execute(delete(ArtifactRow).where(ArtifactRow.kind == "batch", ArtifactRow.artifact_id == run_id))
         # An earlier execution of a lineage stays in the journal: its number is taken.
