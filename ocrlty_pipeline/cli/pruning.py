@@ -20,6 +20,7 @@ from ocrlty_pipeline.cli.output import print_table, say
 from ocrlty_pipeline.errors import InputError
 from ocrlty_pipeline.orchestration.retention import delete_runs, forget_image_sets, in_use, is_active, old_runs
 from ocrlty_pipeline.orchestration.stack import dagster_instance, running_stack
+from ocrlty_pipeline.orchestration.warm.instances import pool_connections
 from ocrlty_pipeline.pruning.execution import Amount, Pruned, prune, survey
 from ocrlty_pipeline.pruning.inputs import going_sets
 from ocrlty_pipeline.pruning.plan import Plan, Retention, check_runs, planned
@@ -101,6 +102,7 @@ def _opened() -> Iterator[tuple[Services, dg.DagsterInstance]]:
         open_services(settings) as services,
         dagster_instance() as instance,
     ):
+        pool_connections(instance)
         yield services, instance
 
 
