@@ -48,6 +48,7 @@ Limit = Annotated[int, Query(ge=1, le=200, description="How many at most.")]
 CursorText = Annotated[str | None, Query(max_length=300, description="`next_cursor` of the page before.")]
 ERRORS = (*KEYED, ValidationFailedError)
 ONE = (*KEYED, InputError, NotFoundError, ArtifactNotFoundError)
+ARTIFACT = {"schema": {"type": "object"}, "example": {"run_id": "receipts-1", "status": "succeeded", "items": []}}
 LOCATION = {"schema": {"type": "string", "format": "uri"}}
 
 
@@ -145,7 +146,7 @@ async def list_items(  # noqa: PLR0913, PLR0917 -- one parameter an option
     response_class=Response,
     responses={
         **documented(*ONE, ValidationFailedError),
-        200: {"description": "The artifact.", "content": {"application/json": {"schema": {"type": "object"}}}},
+        200: {"description": "The artifact.", "content": {"application/json": ARTIFACT}},
         307: {"description": "Where it can be read for a while without a key.", "headers": {"Location": LOCATION}},
     },
 )
