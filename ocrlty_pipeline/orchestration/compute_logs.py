@@ -30,7 +30,7 @@ _PLAIN_S3 = {
 }
 
 
-class ComputeLogs(ComputeLogManager, ConfigurableClass):  # type: ignore[misc]  # only what it makes is ever used
+class ComputeLogs(ComputeLogManager, ConfigurableClass):
     """Dagster's manager of compute logs on disk, or in `S3_BUCKET` when that is set."""
 
     @classmethod
@@ -38,7 +38,7 @@ class ComputeLogs(ComputeLogManager, ConfigurableClass):  # type: ignore[misc]  
         return {"dagster_home": dg.Field(dg.StringSource, description="Folder in which logs are written first.")}
 
     @classmethod
-    def from_config_value(
+    def from_config_value(  # type: ignore[override]  # it makes other managers, never itself
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> ComputeLogManager:
         folder = compute_logs_directory(config_value["dagster_home"])
