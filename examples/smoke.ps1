@@ -208,6 +208,8 @@ function Walk {
     Step 200 GET "/v1/runs/$run/items?limit=1&cursor=$(Field 'next_cursor')"
     Expect 'items.0.file' 'b.png'
     Expect 'next_cursor' 'null'
+    Step 200 GET "/v1/runs/$run/artifact?direct=false"
+    Expect 'run_id' $run
     Step 200 GET "/v1/runs/eval?artifact_rel=$(Escaped $evaluation)"
     Expect 'run_id' $run
     Step 200 GET "/v1/runs/compare?a=$run&b=$run"

@@ -199,6 +199,8 @@ step 200 GET "/v1/runs/$run/items?limit=1"
 step 200 GET "/v1/runs/$run/items?limit=1&cursor=$(field next_cursor)"
 expect items.0.file b.png
 expect next_cursor null
+step 200 GET "/v1/runs/$run/artifact?direct=false"
+expect run_id "$run"
 step 200 GET "/v1/runs/eval?artifact_rel=$(escaped "$evaluation")"
 expect run_id "$run"
 step 200 GET "/v1/runs/compare?a=$run&b=$run"

@@ -19,6 +19,7 @@ import orjson
 from pydantic import Field
 
 from ocrlty_pipeline.artifacts.keys import (
+    IMAGE_SETS,
     check_id,
     ground_truth_key,
     ground_truth_prefix,
@@ -193,6 +194,10 @@ class ImageSets:
             raise ImageSetError(f"No image set named {name!r}; import one with `ocrlty import DIR --name {name}`.")
         manifest = ImageSet.from_bytes(await self._store.get(image_set_key(name, version)))
         return manifest.model_copy(update={"version": version})
+
+    async def names(self) -> list[str]:
+        """The names of all sets, in order; every manifest is listed, none is read."""
+        return sorted({rel.split("/")[1] async for rel in self._store.iter_keys(IMAGE_SETS)})
 
     async def attach_ground_truth(
         self, name: str, data: bytes, *, source: str, image_key: str

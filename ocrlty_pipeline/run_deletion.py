@@ -9,10 +9,10 @@ The run's row in the index goes last: interrupted, a deletion is simply asked fo
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Engine, and_, delete, exists, func, or_, select
+from sqlalchemy import ColumnElement, Engine, and_, delete, exists, func, select, union
 from sqlalchemy.orm import InstrumentedAttribute
 
 from ocrlty_pipeline.artifacts.index import IndexRow
@@ -86,10 +86,15 @@ class _Found:
 
 def _own_extracts(run_id: str) -> ColumnElement[bool]:
     """Extracts that the run made, attempts that came to nothing included, or continued with."""
-    its_items = select(RunItemRow.request_id).where(RunItemRow.run_id == run_id)
+    made = ArtifactRow.__table__.alias("made")
+    # A union, each half of which is one look into an index; with OR, PostgreSQL reads the whole table.
+    its_own = union(
+        select(RunItemRow.request_id).where(RunItemRow.run_id == run_id),
+        select(made.c.artifact_id).where(made.c.kind == "extract", made.c.run_id == run_id),
+    )
     return and_(
         ArtifactRow.kind == "extract",
-        or_(ArtifactRow.run_id == run_id, ArtifactRow.artifact_id.in_(its_items)),
+        ArtifactRow.artifact_id.in_(its_own),
         ~_has_other_run(ArtifactRow.artifact_id, run_id),
     )
 
@@ -106,7 +111,13 @@ def _has_other_run(request_id: InstrumentedAttribute[str], run_id: str) -> Colum
 async def _delete_artifacts(store: ArtifactStore, rels: list[str]) -> None:
     """Delete in any order but for the last: the batch artifact, without which nobody could ask for the rest."""
     *rest, batch = rels
-    todo = iter(rest)
+    await delete_all(store, rest)
+    await store.delete(batch)
+
+
+async def delete_all(store: ArtifactStore, rels: Iterable[str]) -> None:
+    """Delete artifacts, `DELETES_AT_ONCE` at a time; what is not there is no error."""
+    todo = iter(rels)
 
     async def work() -> None:
         for rel in todo:
@@ -118,7 +129,6 @@ async def _delete_artifacts(store: ArtifactStore, rels: list[str]) -> None:
                 group.create_task(work())
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from failures
-    await store.delete(batch)
 
 
 def _lineage_of(engine: Engine, run_id: str) -> str:
@@ -131,7 +141,8 @@ def _delete_rows(engine: Engine, run_id: str) -> None:
     later = BatchRunRow.__table__.alias("later")
     is_last = ~exists().where(later.c.lineage_id == BatchRunRow.lineage_id, later.c.created_at > BatchRunRow.created_at)
     with engine.begin() as connection:
-        connection.execute(delete(ArtifactRow).where(or_(_own_extracts(run_id), _own_evaluations(run_id))))
+        connection.execute(delete(ArtifactRow).where(_own_extracts(run_id)))
+        connection.execute(delete(ArtifactRow).where(_own_evaluations(run_id)))
         connection.execute(delete(RunItemRow).where(RunItemRow.run_id == run_id))
         connection.execute(delete(ArtifactRow).where(ArtifactRow.kind == "batch", ArtifactRow.artifact_id == run_id))
         # An earlier execution of a lineage stays in the journal: its number is taken.

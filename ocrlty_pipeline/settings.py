@@ -67,6 +67,8 @@ class Settings(BaseSettings):
     s3_prefix: str = ""
     s3_allow_overwrite: bool = False
     s3_force_path_style: bool = False
+    # S3 signs for a week at most.
+    s3_presigned_url_s: Annotated[int, Field(ge=0, le=604_800)] = 300
     aws_access_key_id: SecretStr | None = None
     aws_secret_access_key: SecretStr | None = None
 

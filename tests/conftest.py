@@ -54,6 +54,12 @@ def database_url(postgres_url):
 
 
 @pytest.fixture
+def second_database_url(postgres_url):
+    """Another one like `database_url`."""
+    yield from _database(postgres_url, template=TEMPLATE)
+
+
+@pytest.fixture
 def engine(database_url):
     engine = create_engine(database_url)
     yield engine

@@ -4,7 +4,7 @@ import asyncio
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
-from fastapi.responses import StreamingResponse
+from fastapi.responses import RedirectResponse, StreamingResponse
 from starlette.convertors import StringConvertor, register_url_convertor
 
 from ocrlty_api.auth.dependencies import Extractor, RunDeleter
@@ -48,6 +48,8 @@ Limit = Annotated[int, Query(ge=1, le=200, description="How many at most.")]
 CursorText = Annotated[str | None, Query(max_length=300, description="`next_cursor` of the page before.")]
 ERRORS = (*KEYED, ValidationFailedError)
 ONE = (*KEYED, InputError, NotFoundError, ArtifactNotFoundError)
+ARTIFACT = {"schema": {"type": "object"}, "example": {"run_id": "receipts-1", "status": "succeeded", "items": []}}
+LOCATION = {"schema": {"type": "string", "format": "uri"}}
 
 
 @router.get("/v1/runs", responses=documented(*ERRORS))
@@ -137,6 +139,37 @@ async def list_items(  # noqa: PLR0913, PLR0917 -- one parameter an option
     return RunItemPage(
         items=page.items, limit=limit, next_cursor=None if page.next_after is None else str(page.next_after)
     )
+
+
+@router.get(
+    "/v1/runs/{run_id}/artifact",
+    response_class=Response,
+    responses={
+        **documented(*ONE, ValidationFailedError),
+        200: {"description": "The artifact.", "content": {"application/json": ARTIFACT}},
+        307: {"description": "Where it can be read for a while without a key.", "headers": {"Location": LOCATION}},
+    },
+)
+async def get_artifact(
+    state: State,
+    key: Extractor,
+    run_id: Id,
+    direct: Annotated[bool, Query(description="Whether the answer may lead to the bucket.")] = True,  # noqa: FBT002 -- part of the query
+) -> Response:
+    """The batch artifact of a run of yours, as it is stored, however large: from the bucket itself where there is one.
+
+    A client that follows must not send its key on: the URL's own signature is all that the bucket takes.
+    """
+    row = await visible_run(state, key, run_id)
+    seconds = state.settings.s3_presigned_url_s
+    if direct and seconds and (url := await state.services.store.presigned(row.rel_ref, seconds)) is not None:
+        return RedirectResponse(url, headers={"Cache-Control": "no-store"})
+    artifact = await state.services.store.open(row.rel_ref)
+    headers = {
+        "Content-Length": str(artifact.size),
+        "Content-Disposition": f'attachment; filename="{row.artifact_id}.json"',
+    }
+    return StreamingResponse(artifact.chunks, media_type="application/json", headers=headers)
 
 
 @router.delete("/v1/runs/{run_id:run}", responses=documented(*ONE, RunActiveError))

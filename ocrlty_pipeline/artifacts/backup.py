@@ -1,7 +1,7 @@
 """All artifacts as one `.tar.gz`, written and read in pieces: memory stays flat however many there are.
 
 Belongs here: the archive's form. Does not: where it goes to (a file, an HTTP answer), or the index, which is rebuilt
-from what was restored.
+from what was restored. Rows that no artifact has come first, as `tables/<table>/<number>.json`.
 """
 
 from __future__ import annotations
@@ -12,16 +12,23 @@ import tarfile
 import zlib
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import islice
 from typing import IO
 
+from sqlalchemy import Engine
+
 from ocrlty_pipeline.artifacts.keys import DRAFTS, FOLDERS, GROUND_TRUTHS, IMAGE_SETS, SHARDS, is_key
 from ocrlty_pipeline.artifacts.store import ArtifactStore, OpenArtifact
+from ocrlty_pipeline.db.dump import dump_rows, load_rows
 from ocrlty_pipeline.errors import ArtifactConflictError, ArtifactNotFoundError, InputError
 
-DOCUMENTS = (*FOLDERS, SHARDS, IMAGE_SETS, GROUND_TRUTHS, DRAFTS)
+# Prompts and schemas: without them nobody knows what the answers of another day were answers to.
+DOCUMENTS = (*FOLDERS, SHARDS, IMAGE_SETS, GROUND_TRUTHS, DRAFTS, "prompts", "schemas")
 INPUTS = "inputs"
+TABLES = "tables"
 # So many artifacts are asked for ahead of the one that is written: a bucket's answers take their time.
 OPEN_AHEAD = 16
 WRITES_AT_ONCE = 16
@@ -31,32 +38,49 @@ PIECE_BYTES = 256 * 1024
 GZIP, LEVEL = 31, 1
 
 
-async def backup(store: ArtifactStore, *, inputs: bool = False) -> AsyncIterator[bytes]:
+async def backup(store: ArtifactStore, *, inputs: bool = False, tables: Engine | None = None) -> AsyncIterator[bytes]:
     """The archive, piece by piece; what is deleted meanwhile is left out.
 
     Args:
         store: whose artifacts.
         inputs: the images' bytes as well.
+        tables: the database whose rows go along: hashes of API keys are among them.
 
     Raises:
         StorageUnavailableError: storage cannot be read; the archive then ends without its end.
     """
     compressor = zlib.compressobj(LEVEL, zlib.DEFLATED, GZIP)
-    async for piece in _in_pieces(_tar(store, (*DOCUMENTS, *([INPUTS] if inputs else [])))):
+    folders = (*DOCUMENTS, *([INPUTS] if inputs else []))
+    async for piece in _in_pieces(_tar(store, folders, tables)):
         if compressed := await asyncio.to_thread(compressor.compress, piece):
             yield compressed
     yield compressor.flush()
 
 
-async def _tar(store: ArtifactStore, folders: tuple[str, ...]) -> AsyncIterator[bytes]:
+async def _tar(store: ArtifactStore, folders: tuple[str, ...], tables: Engine | None) -> AsyncIterator[bytes]:
+    if tables is not None:
+        with closing(dump_rows(tables)) as dumped:
+            while (rows := await asyncio.to_thread(next, dumped, None)) is not None:
+                yield _header(f"{TABLES}/{rows.table}/{rows.number:06d}.json", len(rows.data), datetime.now(UTC))
+                yield rows.data
+                yield _filled(len(rows.data))
     async for artifact in _opened(store, folders):
-        header = tarfile.TarInfo(artifact.rel)
-        header.size, header.mtime = artifact.size, int(artifact.modified.timestamp())
-        yield header.tobuf(tarfile.PAX_FORMAT)
+        yield _header(artifact.rel, artifact.size, artifact.modified)
         async for chunk in artifact.chunks:
             yield chunk
-        yield bytes(-artifact.size % tarfile.BLOCKSIZE)
+        yield _filled(artifact.size)
     yield bytes(2 * tarfile.BLOCKSIZE)
+
+
+def _header(name: str, size: int, modified: datetime) -> bytes:
+    header = tarfile.TarInfo(name)
+    header.size, header.mtime = size, int(modified.timestamp())
+    return header.tobuf(tarfile.PAX_FORMAT)
+
+
+def _filled(size: int) -> bytes:
+    """What follows a file of so many bytes."""
+    return bytes(-size % tarfile.BLOCKSIZE)
 
 
 async def _opened(store: ArtifactStore, folders: tuple[str, ...]) -> AsyncIterator[OpenArtifact]:
@@ -103,25 +127,31 @@ class RestoreReport:
 
     Attributes:
         restored: artifacts of the archive that are in the store now, whether or not they were before.
+        rows: rows of tables that the database lacked.
         conflicts: keys that hold other content, which stays.
         refused: names in the archive that are no key of ours.
     """
 
     restored: int = 0
+    rows: int = 0
     conflicts: list[str] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
 
 
-async def restore(store: ArtifactStore, archive: IO[bytes]) -> RestoreReport:
-    """Put an archive's artifacts back; memory holds `WRITES_AT_ONCE` of them at most.
+async def restore(store: ArtifactStore, archive: IO[bytes], *, tables: Engine | None = None) -> RestoreReport:
+    """Put an archive's artifacts back, and its rows where a database is given; memory holds `WRITES_AT_ONCE` at most.
 
     Raises:
-        InputError: the archive is none, or is cut off; what came before the cut is restored, and it can be run again.
+        InputError: the archive is none, of a later version, or is cut off; what came before the cut is restored, and
+            it can be run again.
         StorageUnavailableError: storage cannot be written.
     """
     report = RestoreReport()
     members = _members(archive)
     while batch := await asyncio.to_thread(_next, members):
+        if tables is not None:
+            report.rows += await asyncio.to_thread(_load_rows, tables, batch)
+        batch = [(name, data) for name, data in batch if _table_of(name) is None]
         outcomes = await asyncio.gather(*(_put(store, name, data) for name, data in batch))
         report.restored += outcomes.count("restored")
         for (name, _), outcome in zip(batch, outcomes, strict=True):
@@ -149,6 +179,18 @@ def _members(archive: IO[bytes]) -> Iterator[tuple[str, bytes]]:
                     yield member.name, content.read()
         while unzipped.read(PIECE_BYTES):
             pass
+
+
+def _load_rows(tables: Engine, batch: list[tuple[str, bytes]]) -> int:
+    named = ((_table_of(name), data) for name, data in batch)
+    return sum(load_rows(tables, table, data) for table, data in named if table is not None)
+
+
+def _table_of(name: str) -> str | None:
+    match name.split("/"):
+        case [folder, table, _] if folder == TABLES:
+            return table
+    return None
 
 
 async def _put(store: ArtifactStore, name: str, data: bytes) -> str:

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal, Self
 
 import obstore
@@ -33,6 +33,7 @@ if TYPE_CHECKING:  # obstore has this name for type checkers only
 # A bucket answers at most this many keys a page.
 LIST_CHUNK = 1000
 CHECK_TIMEOUT_S = 10
+RENEW_AFTER = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,15 @@ class OpenArtifact:
     size: int
     modified: datetime
     chunks: AsyncIterator[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An artifact in a listing; `size` in bytes, `modified` is when it was last written."""
+
+    rel: str
+    size: int
+    modified: datetime
 
 
 class ArtifactStore:
@@ -120,6 +130,17 @@ class ArtifactStore:
             async for chunk in result.stream():
                 yield bytes(chunk)
 
+    async def presigned(self, rel: str, seconds: int) -> str | None:
+        """A URL by which anybody may read the artifact for so long, straight from the bucket; None on local disk.
+
+        Nothing is asked of the bucket: whether there is such an artifact, it tells whoever comes.
+        """
+        check_key(rel)
+        if isinstance(self._objects, LocalStore):
+            return None
+        with self._explained(rel):
+            return await obstore.sign_async(self._objects, "GET", rel, timedelta(seconds=seconds))
+
     async def get_or_none(self, rel: str) -> bytes | None:
         try:
             return await self.get(rel)
@@ -127,16 +148,15 @@ class ArtifactStore:
             return None
 
     async def exists(self, rel: str) -> bool:
-        check_key(rel)
-        try:
-            with self._explained(rel):
-                await obstore.head_async(self._objects, rel)
-        except ArtifactNotFoundError:
-            return False
-        return True
+        return await self._modified(rel) is not None
 
     async def iter_keys(self, prefix: str) -> AsyncIterator[str]:
-        """Stream the keys below a folder, in no particular order; files that no key names are passed over.
+        """The keys of `iter_listed`."""
+        async for listed in self.iter_listed(prefix):
+            yield listed.rel
+
+    async def iter_listed(self, prefix: str) -> AsyncIterator[Listed]:
+        """Stream what is below a folder, in no particular order; files that no key names are passed over.
 
         Args:
             prefix: whole segments, such as `extracts/2026-11-24`; empty for everything.
@@ -148,7 +168,7 @@ class ArtifactStore:
             async for chunk in stream:
                 for entry in chunk:
                     if is_key(entry["path"]):
-                        yield entry["path"]
+                        yield Listed(entry["path"], entry["size"], entry["last_modified"])
 
     async def latest_version(self, prefix: str) -> int | None:
         """The highest version below `prefix`; None when there is none."""
@@ -167,7 +187,10 @@ class ArtifactStore:
         return await self._create(check_key(version_key(prefix, version)), data)
 
     async def put_input(self, owner: str, data: bytes, extension: str, sha256: str) -> str:
-        """Keep an input's bytes under their hash, unless they are there, and return their key.
+        """Keep an input's bytes under their hash, and return their key.
+
+        What is there for longer than `RENEW_AFTER` is written again: an input's age tells when it was last given, and
+        `pruning` takes none that is young.
 
         Args:
             owner: whose input it is.
@@ -176,8 +199,11 @@ class ArtifactStore:
             sha256: of `data`, in lower-case hexadecimal.
         """
         rel = input_key(owner, sha256, extension)
-        if not await self.exists(rel):
+        modified = await self._modified(rel)
+        if modified is None:
             await self._create(rel, data)
+        elif datetime.now(UTC) - modified > RENEW_AFTER:
+            await self._write(rel, data, "overwrite")
         return rel
 
     async def delete(self, rel: str) -> None:
@@ -202,6 +228,14 @@ class ArtifactStore:
             except TimeoutError as error:
                 reason = TimeoutError(f"no answer within {CHECK_TIMEOUT_S} s")
                 raise self._location.unavailable(reason) from error
+
+    async def _modified(self, rel: str) -> datetime | None:
+        check_key(rel)
+        try:
+            with self._explained(rel):
+                return (await obstore.head_async(self._objects, rel))["last_modified"]
+        except ArtifactNotFoundError:
+            return None
 
     async def _create(self, rel: str, data: bytes) -> bool:
         """Create an object in one atomic step; False when there is one of its name."""

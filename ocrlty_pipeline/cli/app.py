@@ -53,8 +53,11 @@ COMMANDS = {
     "schedule": Command("schedules:schedule", "Run image sets again at set times."),
     "export": Command("exports:export", "Write a run's predictions and scores as CSV, JSON lines or Parquet."),
     "reindex": Command("images:reindex", "Rebuild the index from the stored artifacts, which are the source of truth."),
-    "backup": Command("backups:backup", "Write all artifacts to one .tar.gz file."),
-    "restore": Command("backups:restore", "Put a backup's artifacts back, and rebuild the index."),
+    "backup": Command(
+        "backups:backup", "Write all artifacts, and the rows that only the database has, to one .tar.gz file."
+    ),
+    "restore": Command("backups:restore", "Put a backup's artifacts and rows back, and rebuild the index."),
+    "prune": Command("pruning:prune_", "Remove old runs and what only they need; tells what would go, first."),
     "up": Command("service:up", "Start the database, Dagster, the API, and keep them running until Ctrl-C."),
     "env": Command("service:env", "Print the variables that `dagster` needs beside a running `ocrlty up`."),
     "dagster": Command("service:dagster", "Run the `dagster` command with the database up.", takes_all=True),

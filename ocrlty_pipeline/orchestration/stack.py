@@ -15,6 +15,7 @@ import dagster as dg
 from ocrlty_pipeline.db.embedded import embedded_postgres
 from ocrlty_pipeline.db.engine import create_engine, migrate, to_dagster_url
 from ocrlty_pipeline.deployment import deployment_file
+from ocrlty_pipeline.environment import environment
 from ocrlty_pipeline.settings import Settings, load_settings
 
 STACK_VARIABLES = ("DATABASE_URL", "DAGSTER_HOME", "DAGSTER_POSTGRES_URL")
@@ -38,10 +39,10 @@ def running_stack(settings: Settings) -> Iterator[Settings]:
         finally:
             engine.dispose()
         home = _dagster_home(settings)
-        environment = {"DATABASE_URL": url, "DAGSTER_HOME": str(home)}
+        variables = {"DATABASE_URL": url, "DAGSTER_HOME": str(home)}
         if "DAGSTER_POSTGRES_URL" not in os.environ:
-            environment["DAGSTER_POSTGRES_URL"] = to_dagster_url(url)
-        stack.enter_context(_environment(environment))
+            variables["DAGSTER_POSTGRES_URL"] = to_dagster_url(url)
+        stack.enter_context(environment(variables))
         yield load_settings()
 
 
@@ -64,17 +65,3 @@ def _dagster_home(settings: Settings) -> Path:
     home.mkdir(parents=True, exist_ok=True)
     (home / "dagster.yaml").write_text(deployment_file("dagster.yaml").read_text())
     return home
-
-
-@contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

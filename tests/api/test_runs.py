@@ -59,6 +59,17 @@ def test_the_list_shows_all_of_a_run_without_reading_its_artifact(alice, stored,
     assert page["limit"] == 1
 
 
+def test_the_artifact_comes_whole_as_it_is_stored(alice, stored, service, run):
+    run_id, _ = run
+    rel = stored.runs.find(run_id).rel_ref
+    answer = alice.get(f"/v1/runs/{run_id}/artifact")
+    assert (answer.status_code, answer.content) == (200, service.artifact(rel).read_bytes())
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.headers["content-disposition"] == f'attachment; filename="{run_id}.json"'
+    service.artifact(rel).unlink()
+    error_of(alice.get(f"/v1/runs/{run_id}/artifact"), 404, "artifact_not_found")
+
+
 def test_pages_run_to_the_end_newest_first_by_the_cursor(alice, stored):
     task_id = "items_light_v1"
     made = [new_id("run") for _ in range(5)]

@@ -43,6 +43,7 @@ SCOPES = {
     "/v1/runs/item/{request_id}": {"get": RUN},
     "/v1/runs/{run_id}": {"get": RUN, "delete": DELETE},
     "/v1/runs/{run_id}/items": {"get": RUN},
+    "/v1/runs/{run_id}/artifact": {"get": RUN},
     "/v1/reports/{rel}": {"get": RUN},
     "/v1/ground_truths": {"get": DEBUG, "post": DEBUG},
     "/v1/ground_truths/{image_set}": {"get": DEBUG, "put": DEBUG, "delete": DEBUG},
@@ -127,6 +128,7 @@ def test_what_is_anothers_is_not_found_on_every_route(alices, bob, dora):
     paths = [
         f"/v1/jobs/{job}", f"/v1/jobs/{job}/result", f"/v1/jobs/{job}/error", f"/v1/jobs/{job}/events",
         f"/v1/runs/{run}", f"/v1/runs/{run}/items", f"/v1/runs/item/{extract}", f"/v1/runs/compare?a={run}&b={run}",
+        f"/v1/runs/{run}/artifact",
         f"/v1/runs/eval?artifact_rel={alices['eval']}", f"/v1/reports/{alices['report']}",
     ]  # fmt: skip
     for client in (bob, dora):

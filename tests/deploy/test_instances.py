@@ -5,6 +5,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 import yaml
+from dagster._core.definitions.run_request import InstigatorType
+from dagster._core.scheduler.instigation import TickStatus
 
 ROOT = Path(__file__).parents[2]
 VARIANTS = {
@@ -50,4 +52,8 @@ def test_each_variant_loads_with_its_launcher(path, launcher, tmp_path, empty_da
         assert instance.run_monitoring_enabled
         assert instance.run_retries_enabled
         assert not instance.telemetry_enabled
+        for kind in (InstigatorType.SCHEDULE, InstigatorType.SENSOR):
+            days = instance.get_tick_retention_settings(kind)
+            # The daemon keeps those for ever whose number is below 0.
+            assert 0 < days[TickStatus.SKIPPED] < days[TickStatus.FAILURE] < days[TickStatus.SUCCESS]
         assert instance.get_concurrency_config().run_queue_config.max_concurrent_runs > 1

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 import httpx2
 
 from ocrlty_pipeline.orchestration.code_location import CODE_LOCATION
@@ -42,13 +45,13 @@ query ($key: AssetKeyInput!, $partitions: [String!]) { assetOrError(assetKey: $k
 class DagsterUi:
     """One webserver."""
 
-    def __init__(self, url):
+    def __init__(self, url: str) -> None:
         self._http = httpx2.Client(base_url=url, timeout=60.0)
 
-    def close(self):
+    def close(self) -> None:
         self._http.close()
 
-    def query(self, query, **variables):
+    def query(self, query: str, **variables: Any) -> Any:
         answer = self._http.post("/graphql", json={"query": query, "variables": variables})
         answer.raise_for_status()
         body = answer.json()
@@ -56,7 +59,13 @@ class DagsterUi:
         (value,) = body["data"].values()
         return value
 
-    def launch(self, job, partition=None, ops=None, tags=None):
+    def launch(
+        self,
+        job: str,
+        partition: Mapping[str, str] | None = None,
+        ops: Mapping[str, Any] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> str:
         """Launch a run as the launchpad does; answers its id."""
         given = {**(partition or {}), **(tags or {})}
         params = {
@@ -66,49 +75,53 @@ class DagsterUi:
         }
         answer = self.query(LAUNCH, params=params)
         assert answer["__typename"] == "LaunchRunSuccess", answer
-        return answer["run"]["runId"]
+        run_id: str = answer["run"]["runId"]
+        return run_id
 
-    def run(self, run_id):
+    def run(self, run_id: str) -> tuple[str, dict[str, str]]:
         """A run's status, and its tags."""
         answer = self.query(RUN, id=run_id)
         return answer["status"], {tag["key"]: tag["value"] for tag in answer["tags"]}
 
-    def await_end(self, run_id, timeout_s=120.0):
+    def await_end(self, run_id: str, timeout_s: float = 120.0) -> dict[str, str]:
         """Wait for a run's end; answers its tags once it succeeded."""
         status, tags = wait_until(lambda: (told := self.run(run_id))[0] in ENDED and told, timeout_s)
         assert status == "SUCCESS", (run_id, status)
         return tags
 
-    def runs(self, limit=1000, **filters):
-        return self.query(RUNS, filter=filters, limit=limit)["results"]
+    def runs(self, limit: int = 1000, **filters: Any) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = self.query(RUNS, filter=filters, limit=limit)["results"]
+        return found
 
-    def backfill(self, job, partitions):
+    def backfill(self, job: str, partitions: Iterable[str]) -> str:
         """Launch a backfill of a job over partitions, as the dialog does; answers its id."""
         selector = {"repositorySelector": REPOSITORY, "partitionSetName": f"{job}_partition_set"}
-        answer = self.query(BACKFILL, params={"selector": selector, "partitionNames": partitions})
+        answer = self.query(BACKFILL, params={"selector": selector, "partitionNames": list(partitions)})
         assert answer["__typename"] == "LaunchBackfillSuccess", answer
-        return answer["backfillId"]
+        backfill_id: str = answer["backfillId"]
+        return backfill_id
 
-    def backfill_status(self, backfill_id):
-        return self.query(BACKFILL_STATUS, id=backfill_id)["status"]
+    def backfill_status(self, backfill_id: str) -> str:
+        status: str = self.query(BACKFILL_STATUS, id=backfill_id)["status"]
+        return status
 
-    def backfill_runs(self, backfill_id):
+    def backfill_runs(self, backfill_id: str) -> list[dict[str, Any]]:
         return self.runs(tags=[{"key": "dagster/backfill", "value": backfill_id}])
 
-    def cancel_backfill(self, backfill_id):
+    def cancel_backfill(self, backfill_id: str) -> None:
         assert self.query(CANCEL_BACKFILL, id=backfill_id)["__typename"] == "CancelBackfillSuccess"
 
-    def terminate(self, run_id):
+    def terminate(self, run_id: str) -> None:
         assert self.query(TERMINATE, id=run_id)["__typename"] == "TerminateRunSuccess"
 
-    def metadata(self, asset, partition):
+    def metadata(self, asset: str, partition: str) -> dict[str, Any]:
         """The metadata of an asset's latest materialization, by label."""
         found = self.query(MATERIALIZATION, key={"path": [asset]}, partitions=[partition])
         (latest,) = found["assetMaterializations"]
         return {entry.pop("label"): next(iter(entry.values()), None) for entry in latest["metadataEntries"]}
 
 
-def partition_tags(image_set, task_id):
+def partition_tags(image_set: str, task_id: str) -> dict[str, str]:
     """The tags of a run over one image set and task, as the UI sets them."""
     return {
         "dagster/partition": f"{image_set}|{task_id}",

@@ -13,8 +13,10 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from xml.etree import ElementTree as ET
 
 REQUESTS = "/_requests"
+HEADERS = "/_headers"
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,15 @@ class S3Server:
         """Every request so far: method, path, If-None-Match header (None without), status."""
         return [tuple(entry) for entry in json.loads(self.call("GET", REQUESTS))]
 
+    def headers(self):
+        """Of every request so far: method, path, headers as WSGI names them."""
+        return [tuple(entry) for entry in json.loads(self.call("GET", HEADERS))]
+
+    def keys(self, bucket):
+        """The first thousand keys of a bucket, in order."""
+        listing = ET.fromstring(self.call("GET", f"/{bucket}?list-type=2"))  # noqa: S314  # our own server
+        return [found.text for found in listing.iter() if found.tag.endswith("}Key")]
+
 
 @contextmanager
 def running_s3() -> Iterator[S3Server]:
@@ -62,13 +73,18 @@ class Recorder:
         self._application = application
         self._lock = threading.Lock()
         self._requests = []
+        self._headers = []
 
     def __call__(self, environ, start_response):
         with self._lock:
-            if environ["PATH_INFO"] == REQUESTS:
+            told = {REQUESTS: self._requests, HEADERS: self._headers}.get(environ["PATH_INFO"])
+            if told is not None:
                 start_response("200 OK", [("Content-Type", "application/json")])
-                return [json.dumps(self._requests).encode()]
+                return [json.dumps(told).encode()]
             entry = [environ["REQUEST_METHOD"], environ["PATH_INFO"], environ.get("HTTP_IF_NONE_MATCH")]
+
+            sent = {name: value for name, value in environ.items() if name.startswith("HTTP_")}
+            self._headers.append([*entry[:2], sent])
 
             def record(status, *arguments):
                 self._requests.append([*entry, int(status.split()[0])])

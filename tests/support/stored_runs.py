@@ -60,7 +60,16 @@ def store_record(services, made):
 
 
 def store_run(
-    services, run_id, answers, *, owner="alice", image_set="set", version=1, task_id="receipt_header_v1", reused=()
+    services,
+    run_id,
+    answers,
+    *,
+    owner="alice",
+    image_set="set",
+    version=1,
+    task_id="receipt_header_v1",
+    reused=(),
+    **facts,
 ):
     """Store and index a run.
 
@@ -72,6 +81,7 @@ def store_run(
         image_set, version: what it ran over.
         task_id: with what.
         reused: items of an earlier run that come first.
+        facts: other fields of its header.
 
     Returns:
         The items.
@@ -82,6 +92,7 @@ def store_run(
         made = record(services, f"{run_id}-r{number}", answer=answer, **options)
         items.append(BatchItem.of(made, file=file, artifact_rel=store_record(services, made)))
     header = _header(services, run_id, items, owner=owner, image_set=image_set, version=version, task_id=task_id)
+    header = header.model_copy(update=facts)
     documents = [item.to_bytes() for item in items]
     rel = batch_key(datetime.fromisoformat(header.created_at).date(), run_id)
     data = batch_bytes(header, documents)

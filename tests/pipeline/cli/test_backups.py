@@ -18,7 +18,8 @@ from tests.support.stored_runs import store_run
 def services(tmp_path, database_url, monkeypatch):
     """Services over the folder and the database that the commands of this test use."""
     home = tmp_path / "home"
-    for name, value in {"DATABASE_URL": database_url, "OCRLTY_HOME": home, "DAGSTER_HOME": home / "dagster"}.items():
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    for name, value in {"DATABASE_URL": database_url, "OCRLTY_HOME": home}.items():
         monkeypatch.setenv(name, str(value))
     monkeypatch.chdir(tmp_path)
     with open_services(Settings(_env_file=None, ocrlty_home=home, database_url=database_url)) as opened:
@@ -38,7 +39,7 @@ def test_a_backup_survives_the_loss_of_artifacts_and_index(services, tmp_path, c
 
     assert run(["restore", str(archive)]) == 0
 
-    assert "2 artifacts restored, 2 index rows added" in capsys.readouterr().err
+    assert "2 artifacts and 0 rows restored, 2 index rows added" in capsys.readouterr().err
     assert services.runs.find("b1") == row
     [item] = asyncio.run(services.runs.items(row, limit=9)).items
     assert item.parsed == {"total": "1"}
