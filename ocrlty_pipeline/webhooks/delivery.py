@@ -34,7 +34,8 @@ _WEBHOOKS = Base.metadata.tables[f"{SCHEMA}.webhooks"]
 
 def pause_after(attempts: int) -> timedelta:
     """How long to wait after so many attempts have failed: 10 s, 40 s, 160 s and so on, six hours at most."""
-    return min(FIRST_PAUSE * PAUSE_GROWTH ** (attempts - 1), LONGEST_PAUSE)
+    growth: int = PAUSE_GROWTH ** (attempts - 1)
+    return min(FIRST_PAUSE * growth, LONGEST_PAUSE)
 
 
 class Deliveries:
