@@ -188,6 +188,26 @@ expect ok true
 step 200 GET "/v1/jobs?limit=1&status=succeeded"
 expect items.0.status succeeded
 
+# Webhooks: to an address that is none to call. A service without a pepper has none.
+if curl --silent --fail --max-time 60 --header "@$work/key" --output /dev/null "$url/v1/webhooks/secret"; then
+    json "{\"url\": \"http://127.0.0.1/$id\", \"events\": [\"job.failed\"]}"
+    step 201 POST /v1/webhooks "${as_json[@]}"
+    webhook=$(field webhook_id)
+    step 200 GET /v1/webhooks/secret
+    step 200 GET "/v1/webhooks?limit=1"
+    expect items.0.webhook_id "$webhook"
+    step 200 GET "/v1/webhooks/$webhook"
+    expect deliveries "[]"
+    step 200 POST "/v1/webhooks/$webhook/test"
+    expect delivered false
+    step 204 DELETE "/v1/webhooks/$webhook"
+    step 404 GET "/v1/webhooks/$webhook"
+else
+    step 403 GET /v1/webhooks/secret
+    step 403 POST /v1/webhooks --header 'Content-Type: application/json' --data '{"url": "http://127.0.0.1/"}'
+    step 200 GET /v1/webhooks
+fi
+
 # What came of it
 step 200 GET "/v1/runs?limit=1"
 expect limit 1

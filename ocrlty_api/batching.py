@@ -100,7 +100,8 @@ async def plan_folder(
         batch_config(state, key, extraction, run_id=body.run_id, concurrency=body.concurrency),
         {},
     )
-    asked = content_digest(kind=FOLDER, owner=key.key_id, body=body.model_dump(exclude={"run_id", "concurrency"}))
+    content_fields = body.model_dump(exclude={"run_id", "concurrency", "webhook_url"})
+    asked = content_digest(kind=FOLDER, owner=key.key_id, body=content_fields)
     submission = submission_of(key, body.run_id, idempotency_key, asked)
     return BatchDraft(FOLDER, run, body.model_dump(mode="json"), submission, images)
 
