@@ -77,11 +77,11 @@ class Sender:
     outbound: OutboundClient
     signer: Signer
     clock: Callable[[], datetime] = utc_now
-    sent: Sent = field(default_factory=Sent)
-    _of_key: Counter[str] = field(default_factory=Counter)
+    sent: Sent = field(default_factory=Sent, init=False)
+    _of_key: Counter[str] = field(default_factory=Counter, init=False)
     # Those that failed in this round: the rest of what is due to them can wait for the next.
-    _resting: set[str] = field(default_factory=set)
-    _claiming: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _resting: set[str] = field(default_factory=set, init=False)
+    _claiming: asyncio.Lock = field(default_factory=asyncio.Lock, init=False)
 
     async def send(self, *, for_s: float) -> Sent:
         """Send until nothing is due that may be sent, or for so many seconds; a call that was begun is finished.
