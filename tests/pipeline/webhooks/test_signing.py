@@ -6,6 +6,7 @@ import hmac
 from datetime import UTC, datetime
 
 import pytest
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from ocrlty_pipeline.errors import ConfigError
 from ocrlty_pipeline.settings import Settings
@@ -31,6 +32,15 @@ def test_a_receiver_with_its_secret_computes_the_same_signature(signer):
     expected = hmac_sha256(key, b"msg_1." + headers["webhook-timestamp"].encode() + b"." + BODY)
     version, _, signature = headers["webhook-signature"].partition(",")
     assert (version, base64.b64decode(signature)) == ("v1", expected)
+
+
+def test_the_standards_own_library_takes_a_call_and_refuses_anothers(signer):
+    message = Message("msg_1", "https://a.example", "wh_1", BODY)
+    headers = signer.headers(message, datetime.now(UTC))
+    assert Webhook(signer.secret("wh_1")).verify(BODY, headers)["type"] == "job.failed"
+    for secret, body in ((signer.secret("wh_2"), BODY), (signer.secret("wh_1"), BODY + b" ")):
+        with pytest.raises(WebhookVerificationError):
+            Webhook(secret).verify(body, headers)
 
 
 def test_secrets_depend_on_the_receiver_and_on_the_pepper_and_are_no_hash_of_a_key(signer):
