@@ -3,8 +3,8 @@
 #     $env:OCRLTY_URL = 'http://127.0.0.1:8000'; $env:OCRLTY_API_KEY = '...'; examples/smoke.ps1
 #
 # The twin of smoke.sh, step by step, for Windows PowerShell 5.1 and PowerShell 7. Needs a key of role admin (none where
-# the service asks for none). Deletes the runs and ground truths that it makes; single extracts, inputs and the jobs'
-# history stay, since nothing deletes those. Ends with 1 at the first answer that is not as it should be.
+# the service asks for none). Deletes the runs, ground truths and webhooks that it makes; single extracts, inputs and the
+# jobs' history stay, since nothing deletes those. Ends with 1 at the first answer that is not as it should be.
 # SMOKE_IMAGES_DIR is a folder of images of the service, under its DATA_ROOT; `make demo` makes the one below.
 Set-StrictMode -Version 2.0
 $ErrorActionPreference = 'Stop'
@@ -16,6 +16,7 @@ $task = 'receipt_fields_v1'
 $id = 'smoke-{0}-{1}' -f [DateTimeOffset]::UtcNow.ToUnixTimeSeconds(), $PID
 $runs = New-Object System.Collections.Generic.List[string]
 $sets = New-Object System.Collections.Generic.List[string]
+$webhook = ''
 $http = New-Object System.Net.Http.HttpClient
 $http.Timeout = [TimeSpan]::FromSeconds(300)
 if ($env:OCRLTY_API_KEY) { $http.DefaultRequestHeaders.Add('Authorization', "Bearer $env:OCRLTY_API_KEY") }
@@ -197,6 +198,27 @@ function Walk {
     Step 200 GET '/v1/jobs?limit=1&status=succeeded'
     Expect 'items.0.status' 'succeeded'
 
+    # Webhooks: to an address that is none to call. A service without a pepper has none.
+    if ($http.GetAsync("$url/v1/webhooks/secret").GetAwaiter().GetResult().IsSuccessStatusCode) {
+        Step 201 POST '/v1/webhooks' (Json @{ url = "http://127.0.0.1/$id"; events = @('job.failed') })
+        $webhook = Field 'webhook_id'
+        Step 200 GET '/v1/webhooks/secret'
+        Step 200 GET '/v1/webhooks?limit=200'
+        Contains $webhook
+        Step 200 GET "/v1/webhooks/$webhook"
+        Contains '"deliveries":[]'
+        Step 200 POST "/v1/webhooks/$webhook/test"
+        Expect 'delivered' 'false'
+        Step 204 DELETE "/v1/webhooks/$webhook"
+        Step 404 GET "/v1/webhooks/$webhook"
+        $webhook = ''
+    }
+    else {
+        Step 403 GET '/v1/webhooks/secret'
+        Step 403 POST '/v1/webhooks' (Json @{ url = 'http://127.0.0.1/' })
+        Step 200 GET '/v1/webhooks'
+    }
+
     # What came of it
     Step 200 GET '/v1/runs?limit=1'
     Expect 'limit' '1'
@@ -271,5 +293,6 @@ finally {
         Remove-Quietly "/v1/ground_truths/$set"
     }
     foreach ($run in $runs) { Remove-Quietly "/v1/runs/$run" }
+    if ($webhook) { Remove-Quietly "/v1/webhooks/$webhook" }
 }
 exit $code

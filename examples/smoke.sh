@@ -3,10 +3,10 @@
 #
 #     OCRLTY_URL=http://127.0.0.1:8000 OCRLTY_API_KEY=... examples/smoke.sh
 #
-# Needs curl and python3, and a key of role admin (none where the service asks for none). Deletes the runs and ground
-# truths that it makes; single extracts, inputs and the jobs' history stay, since nothing deletes those. Ends with 1 at
-# the first answer that is not as it should be. SMOKE_IMAGES_DIR is a folder of images of the service, under its
-# DATA_ROOT; `make demo` makes the one below.
+# Needs curl and python3, and a key of role admin (none where the service asks for none). Deletes the runs, ground
+# truths and webhooks that it makes; single extracts, inputs and the jobs' history stay, since nothing deletes those.
+# Ends with 1 at the first answer that is not as it should be. SMOKE_IMAGES_DIR is a folder of images of the service,
+# under its DATA_ROOT; `make demo` makes the one below.
 set -euo pipefail
 
 url=${OCRLTY_URL:-http://127.0.0.1:8000}
@@ -15,6 +15,7 @@ task=receipt_fields_v1
 id=smoke-$(date +%s)-$$
 runs=()
 sets=()
+webhook=
 
 umask 077
 work=$(mktemp -d)
@@ -78,6 +79,10 @@ clean() {
             curl --silent --max-time 60 --request DELETE --header "@$work/key" --output /dev/null "$url$path" || true
         done
     done
+    if [ -n "$webhook" ]; then
+        curl --silent --max-time 60 --request DELETE --header "@$work/key" --output /dev/null \
+            "$url/v1/webhooks/$webhook" || true
+    fi
     for run in ${runs[@]+"${runs[@]}"}; do
         curl --silent --max-time 60 --request DELETE --header "@$work/key" --output /dev/null "$url/v1/runs/$run" || true
     done
@@ -187,6 +192,27 @@ step 200 POST "/v1/jobs/$job/cancel"
 expect ok true
 step 200 GET "/v1/jobs?limit=1&status=succeeded"
 expect items.0.status succeeded
+
+# Webhooks: to an address that is none to call. A service without a pepper has none.
+if curl --silent --fail --max-time 60 --header "@$work/key" --output /dev/null "$url/v1/webhooks/secret"; then
+    json "{\"url\": \"http://127.0.0.1/$id\", \"events\": [\"job.failed\"]}"
+    step 201 POST /v1/webhooks "${as_json[@]}"
+    webhook=$(field webhook_id)
+    step 200 GET /v1/webhooks/secret
+    step 200 GET "/v1/webhooks?limit=200"
+    grep -q "\"$webhook\"" "$work/body" || fail "no webhook $webhook in the list"
+    step 200 GET "/v1/webhooks/$webhook"
+    expect deliveries "[]"
+    step 200 POST "/v1/webhooks/$webhook/test"
+    expect delivered false
+    step 204 DELETE "/v1/webhooks/$webhook"
+    step 404 GET "/v1/webhooks/$webhook"
+    webhook=
+else
+    step 403 GET /v1/webhooks/secret
+    step 403 POST /v1/webhooks --header 'Content-Type: application/json' --data '{"url": "http://127.0.0.1/"}'
+    step 200 GET /v1/webhooks
+fi
 
 # What came of it
 step 200 GET "/v1/runs?limit=1"

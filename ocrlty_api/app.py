@@ -26,7 +26,18 @@ from ocrlty_api.logs import configure_logging
 from ocrlty_api.metrics import Metrics
 from ocrlty_api.openapi import install_openapi
 from ocrlty_api.request_context import HEADER, RequestContext
-from ocrlty_api.routers import batches, debug, extracts, ground_truths, jobs, reports, runs, service, submissions
+from ocrlty_api.routers import (
+    batches,
+    debug,
+    extracts,
+    ground_truths,
+    jobs,
+    reports,
+    runs,
+    service,
+    submissions,
+    webhooks,
+)
 from ocrlty_api.shutdown import Shutdown
 from ocrlty_api.state import AppState, open_state
 from ocrlty_pipeline.settings import Settings, load_settings
@@ -41,6 +52,7 @@ ROUTERS = (
     jobs.router,
     runs.router,
     reports.router,
+    webhooks.router,
     ground_truths.router,
     debug.router,
 )

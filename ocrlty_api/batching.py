@@ -19,7 +19,6 @@ from ocrlty_api.errors import InvalidFieldError, NotFoundError, PayloadTooLargeE
 from ocrlty_api.extracting import check_debugger, check_task, checked_overrides
 from ocrlty_api.incoming.contents import content_digest
 from ocrlty_api.lanes.batches import BatchRunRequest
-from ocrlty_api.lanes.durable import Kind
 from ocrlty_api.schemas.batches import FolderBatchBody, RerunBody
 from ocrlty_api.state import AppState
 from ocrlty_api.submissions import Submission
@@ -28,6 +27,7 @@ from ocrlty_pipeline.batches.inputs import check_kept, source_run
 from ocrlty_pipeline.errors import ArtifactNotFoundError, GroundTruthError, ImageSetError, InputError
 from ocrlty_pipeline.ground_truth import ground_truth_of, load_ground_truth, read_ground_truth_file
 from ocrlty_pipeline.image_folders import count_images
+from ocrlty_pipeline.orchestration.job_records import Kind
 from ocrlty_pipeline.records import BatchHeader
 
 EXTRACT_JOB, RERUN_JOB = "batch_extract", "batch_rerun"
@@ -100,7 +100,8 @@ async def plan_folder(
         batch_config(state, key, extraction, run_id=body.run_id, concurrency=body.concurrency),
         {},
     )
-    asked = content_digest(kind=FOLDER, owner=key.key_id, body=body.model_dump(exclude={"run_id", "concurrency"}))
+    content_fields = body.model_dump(exclude={"run_id", "concurrency", "webhook_url"})
+    asked = content_digest(kind=FOLDER, owner=key.key_id, body=content_fields)
     submission = submission_of(key, body.run_id, idempotency_key, asked)
     return BatchDraft(FOLDER, run, body.model_dump(mode="json"), submission, images)
 

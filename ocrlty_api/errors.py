@@ -62,7 +62,7 @@ class UnauthorizedError(ApiError):
 
 
 class ForbiddenError(ApiError):
-    """The key lacks a scope, or the service its debug mode."""
+    """The key lacks a scope, or the service its debug mode, or a pepper for webhooks."""
 
     code = "forbidden"
     status = 403

@@ -8,11 +8,11 @@ from collections.abc import AsyncIterator
 
 from ocrlty_api.errors import NotFoundError
 from ocrlty_api.jobs import view
-from ocrlty_api.lanes.durable import JobRecord
 from ocrlty_api.lanes.watching import version
 from ocrlty_api.state import AppState
 from ocrlty_api.waiting import job_after
 from ocrlty_pipeline.errors import StorageUnavailableError
+from ocrlty_pipeline.orchestration.job_records import JobRecord
 
 _log = logging.getLogger(__name__)
 

@@ -20,9 +20,10 @@ from ocrlty_api.errors import ConflictError
 from ocrlty_api.incoming.contents import content_digest
 from ocrlty_api.lanes.batches import owner_tags, prepare_run
 from ocrlty_api.lanes.submitted import find_submitted
-from ocrlty_api.schemas.extracts import ExtractBody
+from ocrlty_api.schemas.extracts import ExtractJobBody
 from ocrlty_api.state import AppState
 from ocrlty_api.submissions import Submission, submit_once
+from ocrlty_api.webhook_urls import webhook_tags
 from ocrlty_pipeline.errors import ArtifactNotFoundError
 from ocrlty_pipeline.extracts import ExtractRequest, is_record_of
 from ocrlty_pipeline.images import SNIFFED_BYTES, type_of
@@ -30,7 +31,7 @@ from ocrlty_pipeline.orchestration import run_tags
 from ocrlty_pipeline.orchestration.jobs import EXTRACT
 
 
-async def submit_extract_job(state: AppState, key: Principal, wanted: ExtractRequest, body: ExtractBody) -> str:
+async def submit_extract_job(state: AppState, key: Principal, wanted: ExtractRequest, body: ExtractJobBody) -> str:
     """Keep the image, and launch its extraction unless it was launched before; answers the job's id.
 
     Raises:
@@ -46,6 +47,7 @@ async def submit_extract_job(state: AppState, key: Principal, wanted: ExtractReq
         image_ref = wanted.image_ref or await _kept(state, key, wanted, sha256)
         config = {"ops": {"extract_images": {"config": {"requests": [_config(key, wanted, body, image_ref)]}}}}
         of_job = {run_tags.REQUEST_ID: wanted.request_id, run_tags.TASK_ID: wanted.task_id, **_owner(key)}
+        of_job |= webhook_tags({"webhook_url": body.webhook_url})
         return await state.durable.launch("extract", EXTRACT, config, {**of_job, **tags})
 
     submission = None if wanted.fresh else _submission(key, wanted, sha256)
@@ -82,7 +84,7 @@ async def submit_batch_job(state: AppState, key: Principal, draft: BatchDraft) -
         await draft.prepare()
         config, of_run = await prepare_run(state.shared, draft.run)
         config["ops"]["extractions"]["config"]["request"] = orjson.dumps(draft.request).decode()
-        of_job = {**of_run, **owner_tags(draft.run, key.key_id), **_owner(key)}
+        of_job = {**of_run, **owner_tags(draft.run, key.key_id), **_owner(key), **webhook_tags(draft.request)}
         return await state.durable.launch(draft.kind, draft.run.job, config, {**of_job, **tags})
 
     return (await submit_batch(state, draft, launch)).dagster_run_id
@@ -134,7 +136,7 @@ async def _kept(state: AppState, key: Principal, wanted: ExtractRequest, sha256:
     return await state.services.store.put_input(key.key_id, wanted.image, kind[1], sha256)
 
 
-def _config(key: Principal, wanted: ExtractRequest, body: ExtractBody, image_ref: str) -> dict[str, Any]:
+def _config(key: Principal, wanted: ExtractRequest, body: ExtractJobBody, image_ref: str) -> dict[str, Any]:
     """The op's config of this one request; Dagster's config holds no nulls."""
     shown = {
         **body.model_dump(mode="json"),

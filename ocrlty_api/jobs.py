@@ -1,6 +1,6 @@
 """A job as clients see it: Dagster's record of it joined with the artifact that it made.
 
-Belongs here: whose job may be seen, what it came to. Does not: reading Dagster (`lanes.durable`).
+Belongs here: whose job may be seen, what it came to. Does not: reading Dagster (`orchestration.job_records`).
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import orjson
 
 from ocrlty_api.auth.roles import Principal
 from ocrlty_api.errors import JobNotEndedError, NotFoundError
-from ocrlty_api.lanes.durable import JobRecord
 from ocrlty_api.schemas.jobs import JobErrorAnswer, JobFailure, JobProgress, JobSummary, JobView
 from ocrlty_api.state import AppState
 from ocrlty_pipeline.artifacts.index import IndexRow
 from ocrlty_pipeline.errors import ArtifactNotFoundError
+from ocrlty_pipeline.orchestration.job_records import JobRecord, artifact_of
 from ocrlty_pipeline.records import ExtractRecord
 
 SHOWN_CHARACTERS = 160
@@ -65,7 +65,7 @@ async def result_row(state: AppState, job: JobRecord) -> IndexRow:
         NotFoundError: it ended before it had made any.
     """
     _refuse_unless_ended(job)
-    row = await asyncio.to_thread(_row, state, job)
+    row = await asyncio.to_thread(artifact_of, state.services.index, job)
     if row is None:
         raise NotFoundError(f"Job {job.job_id} {job.status} without a result; /v1/jobs/{job.job_id}/error says why.")
     return row
@@ -97,7 +97,7 @@ class _Made:
 
 
 async def _made(state: AppState, job: JobRecord) -> _Made | None:
-    row = await asyncio.to_thread(_row, state, job)
+    row = await asyncio.to_thread(artifact_of, state.services.index, job)
     if row is None:
         return None
     if row.kind == "batch":
@@ -109,16 +109,6 @@ async def _made(state: AppState, job: JobRecord) -> _Made | None:
     record = ExtractRecord.from_bytes(data)
     error = None if record.error is None else JobFailure(code=record.error.code, message=record.error.message)
     return _Made(row, _extract_meta(record, row.rel_ref), len(data), hashlib.sha256(data).hexdigest(), error)
-
-
-def _row(state: AppState, job: JobRecord) -> IndexRow | None:
-    """The artifact under the job's id, if the job may claim it: one that refused an id in use made none."""
-    if job.named is None:
-        return None
-    row = state.services.index.find("extract" if job.kind == "extract" else "batch", job.named)
-    if row is None or row.owner_key_id != job.owner_key_id:
-        return None
-    return row if job.status == "succeeded" or row.dagster_run_id in job.dagster_run_ids else None
 
 
 def _extract_meta(record: ExtractRecord, rel: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ JOB = "/v1/jobs/{job_id}"
 RUN = "/v1/runs/{run_id}"
 TRUTH = "/v1/ground_truths/{image_set}"
 DRAFT = f"{TRUTH}/draft"
+WEBHOOK = "/v1/webhooks/{webhook_id}"
 SYNC = ("/v1/batch_extract", "/v1/batch_extract_upload", "/v1/batch_extract_rerun")
 ASYNC = tuple(f"{path}_async" for path in ("/v1/extract", *SYNC))
 
@@ -32,6 +33,8 @@ _OF_EXTRACT: tuple[Operation, ...] = (
 _OF_TRUTH: tuple[Operation, ...] = (("get", TRUTH), ("put", TRUTH), ("delete", TRUTH))
 _OF_DRAFT: tuple[Operation, ...] = (("get", DRAFT), ("put", DRAFT), ("delete", DRAFT), ("post", f"{DRAFT}/confirm"))
 
+_OF_WEBHOOK: tuple[Operation, ...] = (("get", WEBHOOK), ("delete", WEBHOOK), ("post", f"{WEBHOOK}/test"))
+
 
 def add_links(document: dict[str, Any]) -> None:
     """Add them to the answers of a complete document."""
@@ -50,6 +53,7 @@ def add_links(document: dict[str, Any]) -> None:
     for operation, status in ((("post", "/v1/ground_truths"), "201"), (("post", f"{DRAFT}/confirm"), "200")):
         _link(document, operation, status, _OF_TRUTH, image_set="image_set")
     _link(document, ("post", DRAFT), "201", _OF_DRAFT, image_set="image_set")
+    _link(document, ("post", "/v1/webhooks"), "201", _OF_WEBHOOK, webhook_id="webhook_id")
 
 
 def _link(

@@ -35,6 +35,7 @@ from ocrlty_api.incoming.multipart import MultipartLimits, UploadedFile, read_mu
 from ocrlty_api.lanes.batches import BatchRunRequest
 from ocrlty_api.schemas.batches import UploadFields
 from ocrlty_api.state import AppState
+from ocrlty_api.webhook_urls import check_webhook_url
 from ocrlty_pipeline.uploads import Upload
 
 FILES, GROUND_TRUTH = "files", "gt"
@@ -129,6 +130,7 @@ async def plan_upload(
     """
     fields, upload = received.fields, received.upload
     check_fields(state, fields.task_id, fields.run_id, fields.concurrency)
+    _check_webhook(state, fields, waits=waits)
     images = min(len(upload.items), fields.limit or len(upload.items))
     if waits:
         check_size(state, UPLOAD, images)
@@ -141,7 +143,7 @@ async def plan_upload(
         kind=UPLOAD,
         owner=key.key_id,
         files=upload.content_sha256(),
-        fields=fields.model_dump(exclude={"run_id", "concurrency", "gt_json", "gt_path"}),
+        fields=fields.model_dump(exclude={"run_id", "concurrency", "gt_json", "gt_path", "webhook_url"}),
         ground_truth=received.ground_truth,
     )
     request = fields.model_dump(mode="json", exclude={"gt_json"}) | {"files": len(upload.items)}
@@ -173,6 +175,12 @@ def _check_order(upload: Upload, fields: UploadFields) -> None:
         raise InvalidFieldError(
             "persist_inputs", "persist_inputs=false came after the files, which were kept by then: send it before them."
         )
+
+
+def _check_webhook(state: AppState, fields: UploadFields, *, waits: bool) -> None:
+    if waits and fields.webhook_url is not None:
+        raise InvalidFieldError("webhook_url", f"webhook_url is for jobs: send the form to /v1/{UPLOAD}_async.")
+    check_webhook_url(state, "webhook_url", fields.webhook_url)
 
 
 def _ground_truth(state: AppState, key: Principal, fields: UploadFields, file: bytes | None) -> bytes | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from ocrlty_api.errors import NotFoundError
-from ocrlty_api.lanes.durable import JobRecord
 from ocrlty_api.state import AppState
+from ocrlty_pipeline.orchestration.job_records import JobRecord
 
 
 async def job_after(state: AppState, known: JobRecord, timeout_s: float) -> JobRecord:

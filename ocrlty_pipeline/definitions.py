@@ -18,6 +18,7 @@ from ocrlty_pipeline.orchestration.resources import OcrltyResource
 from ocrlty_pipeline.orchestration.schedules import scheduled_image_sets
 from ocrlty_pipeline.orchestration.sensors import build_sensors
 from ocrlty_pipeline.orchestration.sharded import SHARD_NAMES, ShardNames, build_sharded_job
+from ocrlty_pipeline.orchestration.webhooks import webhooks
 from ocrlty_pipeline.settings import load_settings
 from ocrlty_pipeline.tasks.registry import load_tasks
 
@@ -39,7 +40,7 @@ def build_defs(*, resource_overrides: Mapping[str, object] | None = None) -> dg.
         assets=[image_set, ground_truth, extractions, evaluation, build_leaderboard(partitions), extracts_spec],
         jobs=all_jobs,
         schedules=[scheduled_image_sets],
-        sensors=build_sensors(all_jobs),
+        sensors=[*build_sensors(all_jobs), webhooks],
         resources={**resources, **(resource_overrides or {})},
         # One step bounds itself: a process of its own for it would only add seconds.
         executor=dg.in_process_executor,

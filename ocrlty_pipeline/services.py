@@ -25,6 +25,9 @@ from ocrlty_pipeline.rerun_schedules import RerunSchedules
 from ocrlty_pipeline.runs import Runs
 from ocrlty_pipeline.settings import Settings
 from ocrlty_pipeline.tasks.registry import TaskRegistry, load_tasks
+from ocrlty_pipeline.webhooks.delivery import Deliveries
+from ocrlty_pipeline.webhooks.registry import Webhooks
+from ocrlty_pipeline.webhooks.signing import Signer
 
 
 class Services:
@@ -98,6 +101,22 @@ class Services:
     @cached_property
     def baselines(self) -> Baselines:
         return Baselines(self.engine)
+
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        return Webhooks(self.engine)
+
+    @cached_property
+    def deliveries(self) -> Deliveries:
+        return Deliveries(self.engine)
+
+    @cached_property
+    def signer(self) -> Signer:
+        """
+        Raises:
+            ConfigError: API_KEY_PEPPER is missing or too short.
+        """
+        return Signer.from_settings(self.settings)
 
     @property
     def image_limits(self) -> ImageLimits:

@@ -18,13 +18,13 @@ from sqlalchemy.orm import Session
 from ocrlty_api.auth.roles import LOCAL_KEY_ID, SCOPES_OF, Principal, Role, Scope
 from ocrlty_pipeline.artifacts.keys import check_id
 from ocrlty_pipeline.db.models import ApiKeyRow
-from ocrlty_pipeline.errors import ConfigError, InputError
+from ocrlty_pipeline.errors import InputError
+from ocrlty_pipeline.pepper import pepper_of
 from ocrlty_pipeline.settings import Settings
 
 # Scanners for leaked secrets, and people, know a key by this.
 PREFIX = "ocrlty_"
 KEY_BYTES = 32
-MIN_PEPPER_CHARACTERS = 16
 _TIME = DateTime(timezone=True)
 
 
@@ -60,15 +60,7 @@ class KeyHasher:
         Raises:
             ConfigError: API_KEY_PEPPER is missing or too short.
         """
-        pepper = settings.api_key_pepper.get_secret_value() if settings.api_key_pepper else ""
-        if len(pepper) < MIN_PEPPER_CHARACTERS:
-            problem = f"has fewer than {MIN_PEPPER_CHARACTERS} characters" if pepper else "is not set"
-            raise ConfigError(
-                f"API_KEY_PEPPER {problem}: API keys are stored as hashes under it. Make one with "
-                "`python -c 'import secrets; print(secrets.token_urlsafe(32))'`, keep it where the service's other "
-                "secrets are, and never change it: all keys would be void."
-            )
-        return cls(pepper)
+        return cls(pepper_of(settings, "API keys are stored as hashes under it"))
 
     def digest(self, key: str) -> bytes:
         """32 bytes. Any text is hashed, also what no header should hold."""

@@ -1,30 +1,23 @@
 """The durable lane: jobs, which wait in Dagster's queue and survive every process.
 
-A job is a Dagster run that the API submitted, with the runs by which Dagster retries it; its id is the first one's. All
-that is known of it stands in Dagster's storage: there is nothing else that could disagree.
+All that is known of a job stands in Dagster's storage, which `orchestration.job_records` reads: there is nothing else
+that could disagree.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 import dagster as dg
-import orjson
-from dagster._core.storage.tags import PRIORITY_TAG, ROOT_RUN_ID_TAG, WILL_RETRY_TAG
+from dagster._core.storage.tags import PRIORITY_TAG, WILL_RETRY_TAG
 
 from ocrlty_api.lanes.graphql import Webserver
 from ocrlty_api.lanes.instance import SharedInstance
 from ocrlty_pipeline.orchestration import run_tags
+from ocrlty_pipeline.orchestration.job_records import KINDS, STATUS_OF, JobRecord, Kind, Status, jobs_of
 from ocrlty_pipeline.orchestration.launch import RunFailure, run_failure
-
-Kind = Literal["extract", "batch_extract", "batch_extract_upload", "batch_extract_rerun"]
-Status = Literal["queued", "running", "succeeded", "failed", "canceled"]
-KINDS: tuple[Kind, ...] = ("extract", "batch_extract", "batch_extract_upload", "batch_extract_rerun")
-ENDED: frozenset[Status] = frozenset({"succeeded", "failed", "canceled"})
 
 # Single extracts are taken from the queue before any batch.
 PRIORITIES: Mapping[str, str] = {"extract": "10"}
@@ -32,60 +25,16 @@ PRIORITIES: Mapping[str, str] = {"extract": "10"}
 PASSED_AT_MOST = 1000
 # Runs of one query where a filter passes over some.
 READ_AT_LEAST = 100
-# Dagster says that a run failed a moment before it says whether the run will be retried.
-UNDECIDED = timedelta(seconds=10)
 
 Dagster = dg.DagsterRunStatus
-_STATUS: Mapping[Dagster, Status] = {
-    Dagster.NOT_STARTED: "queued",
-    Dagster.QUEUED: "queued",
-    Dagster.MANAGED: "queued",
-    Dagster.STARTING: "queued",
-    Dagster.STARTED: "running",
-    Dagster.CANCELING: "running",
-    Dagster.SUCCESS: "succeeded",
-    Dagster.CANCELED: "canceled",
-    Dagster.FAILURE: "failed",
-}
 # A run that failed may have been retried, with any outcome.
 _OF_FIRST_RUN: Mapping[Status, Sequence[Dagster]] = {
     status: [
-        *(dagster for dagster, found in _STATUS.items() if found == status and status != "failed"),
+        *(dagster for dagster, found in STATUS_OF.items() if found == status and status != "failed"),
         Dagster.FAILURE,
     ]
     for status in ("queued", "running", "succeeded", "failed", "canceled")
 }
-
-
-@dataclass(frozen=True, slots=True)
-class JobRecord:
-    """One job as Dagster's storage has it; times in UTC.
-
-    Attributes:
-        asked: the request as JSON text, without files.
-        progress: as the run last told; None before its first word.
-        named: id of the extract, or of the batch run, that it works on.
-        dagster_run_ids: of all its runs, the first one first.
-    """
-
-    job_id: str
-    kind: Kind
-    status: Status
-    created_at: datetime
-    updated_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-    owner_key_id: str
-    owner_role: str
-    cancel_requested: bool
-    asked: str
-    progress: dict[str, Any] | None
-    named: str | None
-    dagster_run_ids: tuple[str, ...]
-
-    @property
-    def ended(self) -> bool:
-        return self.status in ENDED
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,18 +107,8 @@ class DurableLane:
         first = self._instance.get_run_record_by_id(job_id)
         if first is None or run_tags.JOB not in first.dagster_run.tags or first.dagster_run.parent_run_id is not None:
             return None
-        [job] = self._jobs([first])
+        [job] = jobs_of(self._instance, [first])
         return job
-
-    def _jobs(self, firsts: Sequence[dg.RunRecord]) -> list[JobRecord]:
-        """The jobs of their first runs; one that failed may have further runs, which one query finds for all."""
-        failed = [first.dagster_run.run_id for first in firsts if first.dagster_run.status is Dagster.FAILURE]
-        retries: defaultdict[str | None, list[dg.RunRecord]] = defaultdict(list)
-        if failed:
-            for retry in self._instance.get_run_records(dg.RunsFilter(tags={ROOT_RUN_ID_TAG: failed}), ascending=True):
-                retries[retry.dagster_run.root_run_id].append(retry)
-        retried = self._instance.run_retries_enabled
-        return [_record([first, *retries[first.dagster_run.run_id]], retried=retried) for first in firsts]
 
     def _page(
         self, limit: int, cursor: str | None, owner: str | None, status: Status | None, kind: Kind | None
@@ -184,7 +123,7 @@ class DurableLane:
         while passed < PASSED_AT_MOST:
             records = self._instance.get_run_records(wanted, limit=count, cursor=cursor)
             firsts = [record for record in records if record.dagster_run.parent_run_id is None]
-            of_first = {job.job_id: job for job in self._jobs(firsts)}
+            of_first = {job.job_id: job for job in jobs_of(self._instance, firsts)}
             for record in records:
                 if len(jobs) == limit:
                     return JobPage(jobs, cursor)
@@ -217,64 +156,3 @@ class DurableLane:
     def _failure(self, job: JobRecord) -> RunFailure:
         run = self._instance.get_run_by_id(job.dagster_run_ids[-1])
         return RunFailure("Its run was deleted.") if run is None else run_failure(self._instance, run)
-
-
-def _record(runs: Sequence[dg.RunRecord], *, retried: bool) -> JobRecord:
-    """The job of these runs, oldest first; `retried` says whether Dagster retries any."""
-    first, latest = runs[0], runs[-1]
-    tags, status = first.dagster_run.tags, _status_of(latest, retried=retried)
-    started = [run.start_time for run in runs if run.start_time is not None]
-    told = latest.dagster_run.tags.get(run_tags.PROGRESS)
-    kind: Kind = next(kind for kind in KINDS if kind == tags[run_tags.JOB])
-    return JobRecord(
-        job_id=first.dagster_run.run_id,
-        kind=kind,
-        status=status,
-        created_at=_utc(first.create_timestamp),
-        updated_at=_utc(latest.update_timestamp),
-        started_at=datetime.fromtimestamp(started[0], UTC) if started else None,
-        finished_at=datetime.fromtimestamp(latest.end_time, UTC) if status in ENDED and latest.end_time else None,
-        owner_key_id=tags[run_tags.KEY_ID],
-        owner_role=tags.get(run_tags.ROLE, "client"),
-        cancel_requested=any(_told_to_end(run.dagster_run) for run in runs),
-        asked=_asked(first.dagster_run.run_config),
-        progress=None if told is None else orjson.loads(told),
-        named=latest.dagster_run.tags.get(run_tags.REQUEST_ID if kind == "extract" else run_tags.RUN_ID),
-        dagster_run_ids=tuple(run.dagster_run.run_id for run in runs),
-    )
-
-
-def _status_of(record: dg.RunRecord, *, retried: bool) -> Status:
-    run = record.dagster_run
-    if run.status is Dagster.FAILURE:
-        if _cancel_asked(run):
-            return "canceled"
-        will_retry = run.tags.get(WILL_RETRY_TAG)
-        if will_retry == "true":
-            return "queued"
-        if will_retry is None and retried and datetime.now(UTC) - _utc(record.update_timestamp) < UNDECIDED:
-            return "running"
-    return _STATUS[run.status]
-
-
-def _told_to_end(run: dg.DagsterRun) -> bool:
-    return _cancel_asked(run) or run.status in {Dagster.CANCELING, Dagster.CANCELED}
-
-
-def _cancel_asked(run: dg.DagsterRun) -> bool:
-    return run.tags.get(run_tags.CANCEL) == run.run_id
-
-
-def _asked(run_config: Mapping[str, Any]) -> str:
-    """What the client asked for, from the config of the one op that carries it."""
-    for op in run_config.get("ops", {}).values():
-        config = op.get("config", {})
-        asked = config.get("request") or next((one.get("request") for one in config.get("requests", [])), None)
-        if asked:
-            return str(asked)
-    return "{}"
-
-
-def _utc(time: datetime) -> datetime:
-    """Dagster's storage gives times of UTC without saying so."""
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)

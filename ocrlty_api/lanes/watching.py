@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
-from ocrlty_api.lanes.durable import DurableLane, JobRecord
+from ocrlty_api.lanes.durable import DurableLane
+from ocrlty_pipeline.orchestration.job_records import JobRecord
 
 LOOK_S = 0.25
 # Looks at all jobs together: each takes some 2 ms of CPU. More jobs are looked at less often.

@@ -1,10 +1,11 @@
 """Batches: what clients send for many images at once, and the answer that they parse."""
 
+from copy import deepcopy
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from ocrlty_api.schemas.common import ID_PATTERN, Answer, Id, RequestBody
+from ocrlty_api.schemas.common import ID_PATTERN, JOB_WEBHOOK, Answer, Id, RequestBody, WebhookUrl
 from ocrlty_api.schemas.extracts import DebugOptions
 from ocrlty_pipeline.records import AttemptError, RecordedError, SchemaViolation
 
@@ -73,6 +74,12 @@ class FolderBatchBody(RequestBody):
     gt_image_key: ImageKey | None = Field(None, description="Debug only: key under which its entries name their image.")
 
 
+class FolderJobBody(FolderBatchBody):
+    """The same as a job, of whose end an address may be told."""
+
+    webhook_url: WebhookUrl | None = Field(None, description=JOB_WEBHOOK)
+
+
 class RerunBody(RequestBody):
     """The images of an earlier run again, through another task or prompt, or those that failed."""
 
@@ -95,6 +102,12 @@ class RerunBody(RequestBody):
     debug: DebugOptions | None = None
 
 
+class RerunJobBody(RerunBody):
+    """The same as a job, of whose end an address may be told."""
+
+    webhook_url: WebhookUrl | None = Field(None, description=JOB_WEBHOOK)
+
+
 class UploadFields(BaseModel):
     """The fields of an upload beside its files, as text."""
 
@@ -108,6 +121,7 @@ class UploadFields(BaseModel):
     gt_json: str | None = None
     gt_image_key: ImageKey = "file"
     gt_path: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
+    webhook_url: WebhookUrl | None = None
 
     @model_validator(mode="after")
     def _one_ground_truth(self) -> Self:
@@ -117,7 +131,7 @@ class UploadFields(BaseModel):
 
 
 # What `UploadFields` and the files are to OpenAPI: FastAPI does not read these bodies itself.
-UPLOAD_BODY = {
+UPLOAD_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
@@ -160,6 +174,11 @@ UPLOAD_BODY = {
         },
     }
 }
+
+
+UPLOAD_JOB_BODY = deepcopy(UPLOAD_BODY)
+_form = UPLOAD_JOB_BODY["requestBody"]["content"]["multipart/form-data"]["schema"]
+_form["properties"]["webhook_url"] = {"type": "string", "format": "uri", "description": JOB_WEBHOOK}
 
 
 class ItemTimings(Answer):

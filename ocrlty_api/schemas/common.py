@@ -8,6 +8,12 @@ ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"
 # Judged by `check_id`, which answers 400 as clients rely on; here for the documentation.
 Id = Annotated[str, Field(json_schema_extra={"pattern": ID_PATTERN, "minLength": 1, "maxLength": 128})]
 
+# Judged by `check_webhook_url`.
+WebhookUrl = Annotated[
+    str, Field(min_length=1, max_length=2048, description="http or https, on port 80 or 443 of a public address.")
+]
+JOB_WEBHOOK = "Called once when this job has ended, signed with the secret of /v1/webhooks/secret."
+
 
 class RequestBody(BaseModel):
     """Base of what clients send: types as they stand in JSON, and no field that nobody reads."""

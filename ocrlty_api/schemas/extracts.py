@@ -4,7 +4,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from ocrlty_api.schemas.common import Answer, Id, RequestBody
+from ocrlty_api.schemas.common import JOB_WEBHOOK, Answer, Id, RequestBody, WebhookUrl
 from ocrlty_pipeline.extracts import StoredExtract
 from ocrlty_pipeline.overrides import MAX_PROMPT_CHARACTERS, MAX_TEMPERATURE, Overrides
 from ocrlty_pipeline.records import AttemptError, RecordedError, SchemaViolation
@@ -73,6 +73,12 @@ class ExtractBody(RequestBody):
             found = f"{' and '.join(given)} are given" if given else "none is given"
             raise ValueError(f"exactly one of {', '.join(IMAGE_FIELDS)} must be given; {found}")
         return self
+
+
+class ExtractJobBody(ExtractBody):
+    """The same as a job, of whose end an address may be told."""
+
+    webhook_url: WebhookUrl | None = Field(None, description=JOB_WEBHOOK)
 
 
 class ExtractTimings(Answer):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any, Literal
 
-from sqlalchemy import CheckConstraint, DateTime, Index, MetaData, Text
+from sqlalchemy import CheckConstraint, DateTime, ForeignKey, Index, MetaData, Text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -192,3 +192,45 @@ class BaselineRow(Base):
     max_drop: Mapped[float]
     blocking: Mapped[bool]
     set_at: Mapped[datetime]
+
+
+class WebhookRow(Base):
+    """An address that is called when a job of the key's ends."""
+
+    __tablename__ = "webhooks"
+
+    webhook_id: Mapped[str] = mapped_column(primary_key=True)
+    key_id: Mapped[str]
+    url: Mapped[str]
+    events: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    created_at: Mapped[datetime]
+    active: Mapped[bool]
+
+    __table_args__ = (Index(None, "key_id", "created_at", "webhook_id"), Index(None, "created_at", "webhook_id"))
+
+
+class WebhookDeliveryRow(Base):
+    """The end of one job for one receiver: due at `next_attempt_at`, or done with."""
+
+    __tablename__ = "webhook_deliveries"
+
+    delivery_id: Mapped[str] = mapped_column(primary_key=True)
+    webhook_id: Mapped[str | None] = mapped_column(
+        ForeignKey("webhooks.webhook_id", ondelete="CASCADE", name="webhook_deliveries_webhook_id_fkey")
+    )
+    key_id: Mapped[str]
+    url: Mapped[str]
+    job_id: Mapped[str] = mapped_column(index=True)
+    event: Mapped[str]
+    body: Mapped[bytes]
+    created_at: Mapped[datetime] = mapped_column(index=True)
+    attempts: Mapped[int]
+    next_attempt_at: Mapped[datetime | None]
+    last_status: Mapped[int | None]
+    last_error: Mapped[str | None]
+    delivered_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        Index(None, "webhook_id", "created_at", "delivery_id"),
+        Index("webhook_deliveries_due_idx", "next_attempt_at", postgresql_where="next_attempt_at IS NOT NULL"),
+    )

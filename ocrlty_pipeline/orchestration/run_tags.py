@@ -14,6 +14,9 @@ CONTENT = "ocrlty/content"
 # the run that is to end, since a run that is executed again passes its tags on.
 JOB = "ocrlty/job"
 ROLE = "ocrlty/role"
+# On a job whose request names a `webhook_url`: by its one value such jobs are found.
+WEBHOOK = "ocrlty/webhook"
+OF_JOB = "of_job"
 CANCEL = "ocrlty/cancel_requested"
 SCHEDULE = "ocrlty/schedule"
 SCHEDULED = "ocrlty/scheduled"

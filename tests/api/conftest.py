@@ -11,6 +11,7 @@ from tests.support.openai_server import openai_server
 from tests.support.receipts import tiny_image
 from tests.support.requests import new_id as made_id
 from tests.support.service import running_service
+from tests.support.webhook_receiver import webhook_receiver
 
 
 @pytest.fixture(scope="session")
@@ -52,8 +53,15 @@ def image_server():
 
 
 @pytest.fixture(scope="session")
-def service(postgres_url, tmp_path_factory, model_server, image_server):
-    """All of it: DEBUG_MODE=1, backend `vllm` with `model` behind it; it may fetch from `image_server`."""
+def webhook_server():
+    """A client's own server, which the service may call."""
+    with webhook_receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="session")
+def service(postgres_url, tmp_path_factory, model_server, image_server, webhook_server):
+    """All of it: DEBUG_MODE=1, backend `vllm` with `model` behind it; it may call the two servers above."""
     variables = {
         "DEBUG_MODE": "1",
         # Tests without a key must not run into the limit on each other.
@@ -62,7 +70,7 @@ def service(postgres_url, tmp_path_factory, model_server, image_server):
         "VLLM_BASE_URL": model_server.base_url,
         "VLLM_MODEL": "test-model",
         "VLLM_RETRY_BASE_S": "0.01",
-        "OUTBOUND_ALLOW_PRIVATE": image_server.removeprefix("http://"),
+        "OUTBOUND_ALLOW_PRIVATE": ",".join(url.removeprefix("http://") for url in (image_server, webhook_server.url)),
     }
     with running_service(postgres_url, tmp_path_factory.mktemp("service"), **variables) as service:
         yield service

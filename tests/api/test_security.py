@@ -45,6 +45,10 @@ SCOPES = {
     "/v1/runs/{run_id}/items": {"get": RUN},
     "/v1/runs/{run_id}/artifact": {"get": RUN},
     "/v1/reports/{rel}": {"get": RUN},
+    "/v1/webhooks": {"get": RUN, "post": RUN},
+    "/v1/webhooks/secret": {"get": RUN},
+    "/v1/webhooks/{webhook_id}": {"get": RUN, "delete": RUN},
+    "/v1/webhooks/{webhook_id}/test": {"post": RUN},
     "/v1/ground_truths": {"get": DEBUG, "post": DEBUG},
     "/v1/ground_truths/{image_set}": {"get": DEBUG, "put": DEBUG, "delete": DEBUG},
     "/v1/ground_truths/{image_set}/draft": {"get": DEBUG, "post": DEBUG, "put": DEBUG, "delete": DEBUG},
@@ -73,7 +77,7 @@ def operations():
 
 
 def filled(path):
-    return path.format(job_id="j", run_id="r", request_id="q", image_set="s", rel="reports/x")
+    return path.format(job_id="j", run_id="r", request_id="q", image_set="s", rel="reports/x", webhook_id="w")
 
 
 def test_the_table_names_every_operation():

@@ -14,7 +14,7 @@ from ocrlty_api.lanes.submitted import find_submitted
 from ocrlty_pipeline.errors import StorageUnavailableError
 from ocrlty_pipeline.orchestration.jobs import EXTRACT
 from ocrlty_pipeline.orchestration.launch import resolved_job
-from tests.api.lanes.conftest import CONFIG
+from tests.support.job_runs import CONFIG
 
 UNFILTERED = {"cursor": None, "owner": None, "status": None, "kind": None}
 
