@@ -69,6 +69,7 @@ class OpenBatch:
         self._services = services
         self._job = job
         self.claim = job.claim
+        self.context = job.context
 
     def run(self, sink: ProgressSink) -> BatchOutcome:
         """Extract what is not extracted yet; the outcome is stored by `finish_batch`."""

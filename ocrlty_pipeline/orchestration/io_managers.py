@@ -1,7 +1,6 @@
 """The IO manager of batch runs and evaluations: JSON artifacts on disk or in a bucket, as the settings say."""
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -11,6 +10,7 @@ from ocrlty_pipeline.batches.runner import BatchOutcome
 from ocrlty_pipeline.errors import OcrltyError
 from ocrlty_pipeline.evaluation.results import Evaluation
 from ocrlty_pipeline.orchestration.failures import as_dagster_failures
+from ocrlty_pipeline.orchestration.links import page_link
 from ocrlty_pipeline.orchestration.partitions import split_batch_key
 from ocrlty_pipeline.orchestration.resources import OcrltyResource
 from ocrlty_pipeline.records import BatchRun
@@ -28,7 +28,9 @@ class ArtifactIOManager(dg.ConfigurableIOManager):
         services = self.ocrlty.services
         with as_dagster_failures():
             rel = finish_batch(services, obj) if isinstance(obj, BatchOutcome) else save_evaluation(services, obj)
-        context.add_output_metadata({"artifact_rel": rel, "artifact": services.store.full_ref(rel)})
+        context.add_output_metadata(
+            {"artifact": dg.MetadataValue.path(services.store.full_ref(rel)), "artifact_rel": rel}
+        )
         if isinstance(obj, Evaluation):
             context.add_output_metadata(_report_metadata(context, services, obj))
 
@@ -49,6 +51,8 @@ def _report_metadata(context: dg.OutputContext, services: Services, evaluation: 
     except OcrltyError as error:
         context.log.warning("The report could not be written: %s", error.message)
         return {}
-    place = services.store.full_ref(rel)
-    link = dg.MetadataValue.url(Path(place).as_uri()) if services.store.kind == "local" else place
-    return {"report_rel": rel, "report": link}
+    return {
+        "report": page_link(services.settings, rel),
+        "report_file": dg.MetadataValue.path(services.store.full_ref(rel)),
+        "report_rel": rel,
+    }

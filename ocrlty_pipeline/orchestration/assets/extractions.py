@@ -20,14 +20,17 @@ from ocrlty_pipeline.batches.runner import BatchOutcome
 from ocrlty_pipeline.ground_truth import read_ground_truth_file
 from ocrlty_pipeline.image_folders import EVERY_FILE
 from ocrlty_pipeline.image_sets import FolderSource
-from ocrlty_pipeline.orchestration import run_tags
+from ocrlty_pipeline.orchestration import descriptions, run_tags
 from ocrlty_pipeline.orchestration.asset_checks import EXTRACTIONS_CHECKS, check_extractions
 from ocrlty_pipeline.orchestration.assets.image_sets import image_set
 from ocrlty_pipeline.orchestration.failures import as_dagster_failures
-from ocrlty_pipeline.orchestration.metadata import batch_metadata
+from ocrlty_pipeline.orchestration.jobs import BATCH_RERUN
+from ocrlty_pipeline.orchestration.launch_defaults import run_to_repeat
+from ocrlty_pipeline.orchestration.metadata import batch_metadata, extraction_metadata
 from ocrlty_pipeline.orchestration.partitions import split_batch_key
 from ocrlty_pipeline.orchestration.progress import RunProgress, run_progress
 from ocrlty_pipeline.orchestration.resources import OcrltyResource
+from ocrlty_pipeline.orchestration.work_tags import batch_tags, header_tags, question_tags
 from ocrlty_pipeline.overrides import Overrides
 from ocrlty_pipeline.records import Auth
 from ocrlty_pipeline.services import Services
@@ -57,7 +60,9 @@ class BatchConfig(dg.Config):
     )
     gt_image_key: str = Field(default="file", description="With gt_path: key under which an entry names its image.")
     source_run_id: str | None = Field(
-        default=None, description="Batch run whose images are extracted again, exactly those; null takes the set's."
+        default=None,
+        description="Batch run whose images are extracted again, exactly those; null takes the set's, in batch_rerun "
+        "those of the partition's latest run, or of the set's where the task is new to it.",
     )
     only_failed: bool = Field(
         default=False, description="With source_run_id: only the images for which that run has no result."
@@ -84,26 +89,28 @@ def build_extractions(partitions: dg.MultiPartitionsDefinition) -> dg.AssetsDefi
         partitions_def=partitions,
         deps=[image_set],
         group_name=GROUP,
-        kinds={"json"},
+        kinds={"python", "json"},
         io_manager_key="artifacts",
         check_specs=EXTRACTIONS_CHECKS,
-        description="One image set through one task: a batch run with a record per image.",
+        description=descriptions.EXTRACTIONS,
     )
     def extractions(
         context: dg.AssetExecutionContext, config: BatchConfig, ocrlty: OcrltyResource
     ) -> Iterator[dg.Output[BatchOutcome] | dg.AssetCheckResult]:
         services = ocrlty.services
         with as_dagster_failures(), run_progress(context, services.settings) as progress:
-            request = _request(context, config, _imported(context, config, services, progress))
+            request = _request(context, config, services, _imported(context, config, services, progress))
             # Held until the IO manager has stored the outcome, so that nobody takes the batch for a dead one.
             batch = ocrlty.held_open(open_batch(services, request))
             _announce(context, batch)
             outcome = batch.run(progress)
+            if isinstance(batch, StoredBatch):
+                context.instance.add_run_tags(context.run.run_id, header_tags(outcome.header))
             ocrlty.at_end(lambda: _release_inputs(context, services, batch, outcome))
             if outcome.header.status != "succeeded":
                 finish_batch(services, outcome)
         _raise_unless_succeeded(context, outcome)
-        yield dg.Output(outcome, metadata=batch_metadata(outcome))
+        yield dg.Output(outcome, metadata=extraction_metadata(services, outcome))
         yield from check_extractions(outcome.header)
 
     return extractions
@@ -126,8 +133,14 @@ def _imported(
     return version
 
 
-def _request(context: dg.AssetExecutionContext, config: BatchConfig, version: int | None) -> BatchRequest:
+def _request(
+    context: dg.AssetExecutionContext, config: BatchConfig, services: Services, version: int | None
+) -> BatchRequest:
     image_set_name, task_id = split_batch_key(context.partition_key)
+    source_run_id = config.source_run_id
+    if source_run_id is None and context.job_name == BATCH_RERUN:
+        source_run_id = run_to_repeat(services, image_set_name, task_id)
+        context.log.info("No source_run_id given: the images of run %s are extracted again.", source_run_id)
     return BatchRequest(
         image_set=image_set_name,
         task_id=task_id,
@@ -139,7 +152,7 @@ def _request(context: dg.AssetExecutionContext, config: BatchConfig, version: in
         resume=config.resume,
         auth=Auth(key_id=config.key_id, role=config.role, scopes=config.scopes),
         image_set_version=version,
-        source_run_id=config.source_run_id,
+        source_run_id=source_run_id,
         only_failed=config.only_failed,
         reuse_results=config.reuse_results,
         overrides=Overrides.from_json(config.overrides),
@@ -148,8 +161,8 @@ def _request(context: dg.AssetExecutionContext, config: BatchConfig, version: in
 
 def _announce(context: dg.AssetExecutionContext, batch: OpenBatch | StoredBatch) -> None:
     claim = batch.claim
-    image_set_name, task_id = split_batch_key(context.partition_key)
-    tags = {run_tags.RUN_ID: claim.run_id, run_tags.IMAGE_SET: image_set_name, run_tags.TASK_ID: task_id}
+    question = question_tags(batch.context) if isinstance(batch, OpenBatch) else {}
+    tags = {run_tags.RUN_ID: claim.run_id, **batch_tags(context.partition_key), **question}
     context.instance.add_run_tags(context.run.run_id, tags)
     if claim.resumed_from is not None:
         context.log.info("Continuing batch run %s: what it extracted is not extracted again.", claim.resumed_from)
