@@ -35,7 +35,14 @@ def build_defs(*, resource_overrides: Mapping[str, object] | None = None) -> dg.
     extractions, evaluation = build_extractions(partitions), build_evaluation(partitions)
     ocrlty = OcrltyResource()
     resources = {"ocrlty": ocrlty, "artifacts": ArtifactIOManager(ocrlty=ocrlty)}
-    assets = [image_set, ground_truth, extractions, evaluation, build_leaderboard(partitions), extracts_spec]
+    assets: list[dg.AssetsDefinition | dg.AssetSpec] = [
+        image_set,
+        ground_truth,
+        extractions,
+        evaluation,
+        build_leaderboard(partitions),
+        extracts_spec,
+    ]
     owned = dg.map_asset_specs(lambda spec: spec.replace_attributes(owners=settings.ocrlty_owners), assets)
     all_jobs = jobs.build_jobs(partitions)
     return dg.Definitions(

@@ -14,7 +14,7 @@ import numpy as np
 
 from ocrlty_pipeline.batches.runner import BatchOutcome
 from ocrlty_pipeline.evaluation.headline import HeadlineFigure, headline
-from ocrlty_pipeline.evaluation.results import Evaluation, EvaluationSummary, FieldScore
+from ocrlty_pipeline.evaluation.results import Evaluation, EvaluationSummary, FieldScore, Interval
 from ocrlty_pipeline.orchestration.links import comparison_link, run_link, run_links
 from ocrlty_pipeline.services import Services
 from ocrlty_pipeline.settings import Settings
@@ -114,8 +114,8 @@ def evaluation_metadata(services: Services, evaluation: Evaluation) -> dict[str,
 def _figures(summary: EvaluationSummary) -> dict[str, float]:
     """Each figure that is defined, and the bounds of its interval, as numbers."""
     figures = {figure.name: (figure.value, figure.low, figure.high) for figure in headline(summary)}
-    accuracy = summary.estimates.micro_accuracy if summary.estimates else None
-    figures["accuracy"] = (summary.micro.accuracy, accuracy and accuracy.low, accuracy and accuracy.high)
+    bounds = summary.estimates.micro_accuracy if summary.estimates else Interval(value=None, low=None, high=None)
+    figures["accuracy"] = (summary.micro.accuracy, bounds.low, bounds.high)
     figures["f1_macro"] = (summary.macro.f1, None, None)
     named = (
         (f"{name}{end}", x) for name, of in figures.items() for end, x in zip(("", "_low", "_high"), of, strict=True)
