@@ -10,7 +10,6 @@ from ocrlty_pipeline.batches.runner import BatchOutcome
 from ocrlty_pipeline.errors import OcrltyError
 from ocrlty_pipeline.evaluation.results import Evaluation
 from ocrlty_pipeline.orchestration.failures import as_dagster_failures
-from ocrlty_pipeline.orchestration.links import page_link
 from ocrlty_pipeline.orchestration.partitions import split_batch_key
 from ocrlty_pipeline.orchestration.resources import OcrltyResource
 from ocrlty_pipeline.records import BatchRun
@@ -51,8 +50,4 @@ def _report_metadata(context: dg.OutputContext, services: Services, evaluation: 
     except OcrltyError as error:
         context.log.warning("The report could not be written: %s", error.message)
         return {}
-    return {
-        "report": page_link(services.settings, rel),
-        "report_file": dg.MetadataValue.path(services.store.full_ref(rel)),
-        "report_rel": rel,
-    }
+    return {"report_file": dg.MetadataValue.path(services.store.full_ref(rel)), "report_rel": rel}

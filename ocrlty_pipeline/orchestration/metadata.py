@@ -15,7 +15,9 @@ import numpy as np
 from ocrlty_pipeline.batches.runner import BatchOutcome
 from ocrlty_pipeline.evaluation.headline import HeadlineFigure, headline
 from ocrlty_pipeline.evaluation.results import Evaluation, EvaluationSummary, FieldScore, Interval
-from ocrlty_pipeline.orchestration.links import comparison_link, run_link, run_links
+from ocrlty_pipeline.orchestration.links import comparison_link, page_link, run_link, run_links
+from ocrlty_pipeline.records import BatchHeader
+from ocrlty_pipeline.report.stored import report_rel
 from ocrlty_pipeline.services import Services
 from ocrlty_pipeline.settings import Settings
 
@@ -36,7 +38,25 @@ def extraction_metadata(services: Services, outcome: BatchOutcome) -> dict[str, 
         links["compare_command"] = f"ocrlty report {header.run_id} --against {header.source_run_id}"
     if header.resumed_from is not None:
         links["resumed_from"] = header.resumed_from
-    return {**batch_metadata(outcome), **token_metadata(header.usage, services.settings), **links}
+    tokens = token_metadata(header.usage, services.settings)
+    told = {**batch_metadata(outcome), **tokens}
+    return {"summary": dg.MetadataValue.md(_in_words(header, told)), **links, **told}
+
+
+def _in_words(header: BatchHeader, told: Mapping[str, Any]) -> str:
+    """The numbers that a person looks for first."""
+    parts = [f"**{header.ok_count} of {header.item_count}** images extracted"]
+    parts += [f"{told['schema_valid_rate']:.1%} follow the schema"] if "schema_valid_rate" in told else []
+    parts += [f"{header.reused_count} taken over from earlier runs"] if header.reused_count else []
+    if "images_per_second" in told:
+        parts.append(f"{told['images_per_second']:.2f} images a second")
+    if "latency_p50_ms" in told:
+        median, slow = told["latency_p50_ms"] / 1000, told["latency_p95_ms"] / 1000
+        parts.append(f"median {median:.2f} s, 95th percentile {slow:.2f} s")
+    if "tokens_in" in told:
+        parts.append(f"{told['tokens_in']:,} tokens in, {told['tokens_out']:,} out")
+    parts += [f"cost {told['cost']:.4g}"] if "cost" in told else []
+    return "; ".join(parts)
 
 
 def batch_metadata(outcome: BatchOutcome) -> dict[str, Any]:
@@ -100,14 +120,16 @@ def evaluation_metadata(services: Services, evaluation: Evaluation) -> dict[str,
     """The headline figures with their intervals, every field's, and links to the run that was scored."""
     summary = evaluation.summary
     return {
+        # The page is written when the evaluation is stored, and if that fails by `ocrlty report`, to the same place.
+        "report": page_link(services.settings, report_rel(evaluation)),
+        "headline": dg.MetadataValue.table([_headline_record(figure) for figure in headline(summary)]),
+        "fields": dg.MetadataValue.table([_field_record(path, field) for path, field in evaluation.fields.items()]),
         "run_id": evaluation.run_id,
         **run_links(services, scored_run=evaluation.run_id),
         "ground_truth_version": evaluation.ground_truth_version,
         "images_scored": summary.scored_count,
         "images_failed": summary.failed_count,
         **_figures(summary),
-        "headline": dg.MetadataValue.table([_headline_record(figure) for figure in headline(summary)]),
-        "fields": dg.MetadataValue.table([_field_record(path, field) for path, field in evaluation.fields.items()]),
     }
 
 
@@ -120,7 +142,7 @@ def _figures(summary: EvaluationSummary) -> dict[str, float]:
     named = (
         (f"{name}{end}", x) for name, of in figures.items() for end, x in zip(("", "_low", "_high"), of, strict=True)
     )
-    return {name: float(value) for name, value in named if value is not None}
+    return {name: round(float(value), 4) for name, value in named if value is not None}
 
 
 def _field_record(path: str, field: FieldScore) -> dg.TableRecord:
