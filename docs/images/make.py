@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode, urljoin
 
 import httpx2
 from PIL import Image
@@ -33,12 +34,16 @@ FOLDER = Path(__file__).parent
 ROOT = FOLDER.parents[1]
 OCRLTY = [sys.executable, "-m", "ocrlty_pipeline.cli"]
 SETS = ("march", "april", "may")
-RECEIPTS_EACH = 6
+RECEIPTS_EACH = 8
 TASK = "receipt_fields_v1"
-WIDTH, HEIGHT = 1280, 720
+# Alt-E expands the groups of the graph, Ctrl-Space completes.
+LAST_LINE = ".CodeMirror-code > div:nth-child(5) .CodeMirror-line"
+EXPAND_ALL, COMPLETE = (1, "KeyE", 69), (2, "Space", 32)
+LOCATION = "ocrlty_pipeline"
+WIDTH, WIDE, HEIGHT = 1280, 1600, 720
 # What the UI still draws and moves when everything is there.
 SETTLE_S = 2.5
-COLOURS = 64
+COLOURS = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +67,17 @@ class Stack:
         found: list[dict[str, Any]] = self.ask(query, filter=filters)["runsOrError"]["results"]
         return found
 
+    def report(self) -> str:
+        """Where the latest evaluation says that its page is."""
+        query = """{ assetOrError(assetKey: {path: ["evaluation"]}) { ... on Asset { assetMaterializations(limit: 1) {
+            metadataEntries { label ... on UrlMetadataEntry { url } } } } } }"""
+        (made,) = self.ask(query)["assetOrError"]["assetMaterializations"]
+        return next(entry["url"] for entry in made["metadataEntries"] if entry["label"] == "report")
+
     def await_quiet(self) -> None:
         """Wait until no run is queued or under way."""
         active = ["QUEUED", "NOT_STARTED", "STARTING", "STARTED"]
-        wait_until(lambda: not self.runs(statuses=active), timeout_s=600)
+        wait_until(lambda: not self.runs(statuses=active), timeout_s=1200)
 
 
 @contextmanager
@@ -128,7 +140,7 @@ def rerun(stack: Stack, config: dict[str, Any]) -> None:
     """Launch `batch_rerun` as the UI does, and wait for its end."""
     launch = """mutation ($params: ExecutionParams!) { launchRun(executionParams: $params) { __typename } }"""
     selector = {
-        "repositoryLocationName": "ocrlty_pipeline",
+        "repositoryLocationName": LOCATION,
         "repositoryName": "__repository__",
         "pipelineName": "batch_rerun",
     }
@@ -146,40 +158,73 @@ def rerun(stack: Stack, config: dict[str, Any]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One page, and the text that is there once it has loaded; `act` is what is clicked then."""
+    """One page, and the texts that are there once it has loaded.
+
+    Attributes:
+        click, then: the text that is clicked, and the one that is there afterwards.
+        press: the element that the mouse is pressed on.
+        keys: what is typed after that: modifier, code, key code.
+    """
 
     name: str
     path: str
     text: str
-    act: str = ""
+    click: str = ""
+    then: str = ""
+    press: str = ""
+    keys: tuple[int, str, int] | None = None
+    width: int = WIDTH
     height: int = HEIGHT
 
 
 def pictures(stack: Stack) -> list[Picture]:
     run = next(run["runId"] for run in stack.runs(tags=MARCH) if run["jobName"] == "batch_rerun")
-    jobs = "/locations/ocrlty_pipeline/jobs"
+    backfill = next(tag["value"] for run in stack.runs() for tag in run["tags"] if tag["key"] == "dagster/backfill")
+    of_march = f"view=partitions&partition=march%7C{TASK}"
+    config = 'ops:\n  extractions:\n    config:\n      overrides: \'{"prompt": "Read the receipt."}\'\n      s'
+    launchpad = f"/locations/{LOCATION}/jobs/batch_rerun/playground/setup?{urlencode({'config': config})}"
     return [
-        Picture("assets", "/asset-groups", "leaderboard"),
-        Picture("extraction", f"/assets/extractions?view=partitions&partition=march%7C{TASK}", "schema_valid_rate"),
-        Picture("evaluation", f"/assets/evaluation?view=partitions&partition=march%7C{TASK}", "headline"),
-        Picture("plots", "/assets/evaluation?view=plots", "accuracy"),
-        Picture("run", f"/runs/{run}", "extractions"),
+        Picture("assets", "/asset-groups", "image_sets", keys=EXPAND_ALL, then="leaderboard", width=WIDE, height=860),
+        Picture("extraction", f"/assets/extractions?{of_march}", "summary", width=WIDE, height=1000),
+        Picture("evaluation", f"/assets/evaluation?{of_march}", "headline", width=WIDE, height=1000),
+        Picture("checks", "/assets/evaluation?view=checks&checkDetail=no_regression", "verdict", height=860),
+        Picture("plots", "/assets/evaluation?view=overview", "Plots", click="Plots", then="accuracy", height=860),
+        Picture("run", f"/runs/{run}", "STEP_SUCCESS", click="View tags and config", then="ocrlty/model"),
         Picture("runs", "/runs?q%5B0%5D=tag%3Aocrlty%2Fimage_set%3Dmarch", "batch_rerun"),
-        Picture("launchpad", f"{jobs}/extract/playground", "Launch run"),
-        Picture("backfill", "/runs?tab=backfills", "batch_extract"),
-        Picture("automation", "/automation", "scheduled_image_sets"),
+        Picture("launchpad", launchpad, "Errors only", press=LAST_LINE, keys=COMPLETE, then="source_run_id"),
+        Picture("backfill", f"/runs/b/{backfill}", "Partitions targeted", height=420),
+        Picture("report", stack.report(), "Documents", width=1000, height=860),
+        Picture("automation", "/automation", "scheduled_image_sets", height=420),
     ]
 
 
+_CLICK = """(text) => [...document.querySelectorAll("button, [role=tab], a")]
+    .find((element) => element.innerText.trim() === text).click()"""
+
+
 def take(page: Page, stack: Stack, picture: Picture) -> None:
-    page.look(WIDTH, height=picture.height)
-    page.open(stack.url + picture.path)
-    wait_until(lambda: picture.text in page.evaluate("document.body.innerText"), timeout_s=60)
-    if picture.act:
+    page.look(picture.width, height=picture.height)
+    page.open(urljoin(stack.url, picture.path))
+    await_text(page, picture.text)
+    if picture.click:
         time.sleep(SETTLE_S)
-        page.evaluate(picture.act)
+        page.evaluate(f"({_CLICK})({json.dumps(picture.click)})")
+        await_text(page, picture.then)
     time.sleep(SETTLE_S)
+    if picture.press:
+        page.click(picture.press)
+    if picture.keys:
+        modifier, code, number = picture.keys
+        page.call(
+            "Input.dispatchKeyEvent", type="rawKeyDown", modifiers=modifier, code=code, windowsVirtualKeyCode=number
+        )
+        await_text(page, picture.then)
+        time.sleep(SETTLE_S)
     keep(page, picture.name)
+
+
+def await_text(page: Page, text: str) -> None:
+    wait_until(lambda: text in page.evaluate("document.body.innerText"), timeout_s=60)
 
 
 def keep(page: Page, name: str) -> None:
