@@ -213,6 +213,7 @@ def take(page: Page, stack: Stack, picture: Picture) -> None:
     time.sleep(SETTLE_S)
     if picture.press:
         page.click(picture.press)
+        page.call("Input.dispatchMouseEvent", type="mouseMoved", x=1, y=1)
     if picture.keys:
         modifier, code, number = picture.keys
         page.call(

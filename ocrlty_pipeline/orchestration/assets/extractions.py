@@ -61,8 +61,8 @@ class BatchConfig(dg.Config):
     gt_image_key: str = Field(default="file", description="With gt_path: key under which an entry names its image.")
     source_run_id: str | None = Field(
         default=None,
-        description="Batch run whose images are extracted again, exactly those; null takes the set's, in batch_rerun "
-        "those of the partition's latest run, or of the set's where the task is new to it.",
+        description="Run to repeat, on exactly its images; null takes the set's, in batch_rerun the latest run's: of "
+        "the partition, or of the set where the task is new to it.",
     )
     only_failed: bool = Field(
         default=False, description="With source_run_id: only the images for which that run has no result."
