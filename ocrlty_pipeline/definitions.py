@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import dagster as dg
 
@@ -35,9 +37,18 @@ def build_defs(*, resource_overrides: Mapping[str, object] | None = None) -> dg.
     extractions, evaluation = build_extractions(partitions, settings.inference_backend), build_evaluation(partitions)
     ocrlty = OcrltyResource()
     resources = {"ocrlty": ocrlty, "artifacts": ArtifactIOManager(ocrlty=ocrlty), SHARD_NAMES: ShardNames()}
-    all_jobs = [*jobs.build_jobs(), build_sharded_job(partitions, settings)]
+    assets: list[dg.AssetsDefinition | dg.AssetSpec] = [
+        image_set,
+        ground_truth,
+        extractions,
+        evaluation,
+        build_leaderboard(partitions),
+        extracts_spec,
+    ]
+    owned = dg.map_asset_specs(lambda spec: spec.replace_attributes(owners=settings.ocrlty_owners), assets)
+    all_jobs = [*jobs.build_jobs(partitions), build_sharded_job(partitions, settings)]
     return dg.Definitions(
-        assets=[image_set, ground_truth, extractions, evaluation, build_leaderboard(partitions), extracts_spec],
+        assets=_with_code_references(owned),
         jobs=all_jobs,
         schedules=[scheduled_image_sets],
         sensors=[*build_sensors(all_jobs), webhooks],
@@ -45,6 +56,13 @@ def build_defs(*, resource_overrides: Mapping[str, object] | None = None) -> dg.
         # One step bounds itself: a process of its own for it would only add seconds.
         executor=dg.in_process_executor,
     )
+
+
+def _with_code_references(assets: Sequence[dg.AssetsDefinition | dg.AssetSpec]) -> Sequence[Any]:
+    """Where each asset's code is, for the UI; that Dagster may still change how is nothing to tell every command."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        return dg.with_source_code_references(assets)
 
 
 @dg.definitions

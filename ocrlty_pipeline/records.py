@@ -222,6 +222,7 @@ class BatchHeader(ModelFields):
         checks: by the name of a check without ground truth, on how many images it holds.
         reused_count: images for which this execution asked no model: an earlier execution of the run had, or their
             answers were taken from the records that `reused_from` names.
+        usage: tokens of this execution's calls, as the backend counts them; empty where it counts none.
         source_run_id: the run whose inputs these are; None unless this is a rerun.
         only_failed: whether only those images were taken that had no result in the source run.
         resumed_from: the earlier run whose items this one continued; None for a fresh start.
@@ -248,6 +249,7 @@ class BatchHeader(ModelFields):
     reused_count: int
     errors_by_code: dict[str, int]
     checks: dict[str, CheckCount] = {}
+    usage: dict[str, int] = {}
     timings_ms: dict[str, float]
     auth: Auth
     dagster_run_id: str | None

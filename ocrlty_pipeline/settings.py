@@ -43,10 +43,12 @@ OWN_PREFIXES = (
 
 Positive = Annotated[int, Field(gt=0)]
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Price = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Pause = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 # Pillow opens no larger image: twice its MAX_IMAGE_PIXELS.
 PILLOW_MAX_PIXELS = 178_956_970
 _ORIGIN = re.compile(r"https?://[^\s/?#@*]+\Z")
+_OWNER = re.compile(r"team:[A-Za-z0-9_.-]+|[^\s@:,]+@[^\s@:,]+\.[^\s@:,]+")
 _HOST_PORT = re.compile(r"([^\s:/@]+|\[[0-9a-f:.]+\]):[0-9]{1,5}\Z")
 
 
@@ -58,6 +60,7 @@ class Settings(BaseSettings):
     # Where things are kept
     ocrlty_home: Path = Path(".ocrlty")
     ocrlty_workspace: Path | None = None
+    ocrlty_owners: Annotated[tuple[str, ...], NoDecode] = ()
     database_url: SecretStr | None = None
     artifacts_dir: Path | None = None
     data_root: Path = Path()
@@ -81,6 +84,8 @@ class Settings(BaseSettings):
     vllm_max_model_len: Positive = 8192
     vllm_temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
     vllm_max_tokens: Positive = 1024
+    vllm_price_in: Price | None = None
+    vllm_price_out: Price | None = None
     vllm_connect_timeout_s: Seconds = 5.0
     vllm_read_timeout_s: Seconds = 120.0
     vllm_write_timeout_s: Seconds = 30.0
@@ -182,7 +187,14 @@ class Settings(BaseSettings):
             raise ValueError("must be origins such as https://app.example.org, with commas between, or * for all")
         return origins
 
-    @field_validator("inbox_tasks", mode="before")
+    @field_validator("ocrlty_owners")
+    @classmethod
+    def _teams_and_people(cls, owners: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(map(_OWNER.fullmatch, owners)):
+            raise ValueError("must be team:NAME or an e-mail address, several with commas between")
+        return owners
+
+    @field_validator("inbox_tasks", "ocrlty_owners", mode="before")
     @classmethod
     def _names(cls, value: object) -> object:
         return tuple(filter(None, map(str.strip, value.split(",")))) if isinstance(value, str) else value

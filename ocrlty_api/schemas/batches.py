@@ -240,6 +240,7 @@ class BatchAnswer(Answer):
     model_id: str
     prompt_sha256: str
     schema_sha256: str
+    usage: dict[str, int] = Field({}, description="Tokens of the calls that this run made; not of answers taken over.")
     timings_ms: dict[str, float]
     artifact_rel: str
     items: list[BatchItemAnswer]

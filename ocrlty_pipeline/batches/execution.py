@@ -69,11 +69,12 @@ class OpenBatch:
         self._services = services
         self._job = job
         self.claim = job.claim
+        self.context = job.context
         self.inputs = job.inputs
 
     async def keep_texts(self) -> None:
         """Keep the prompt and the schema of the run, which its artifacts name by their hashes."""
-        await keep_texts(self._services.store, self._job.context.task)
+        await keep_texts(self._services.store, self.context.task)
 
     def run(self, sink: ProgressSink) -> BatchOutcome:
         """Extract what is not extracted yet; the outcome is stored by `finish_batch`."""
@@ -90,7 +91,7 @@ class OpenBatch:
         try:
             return await runner.run(sink, Stop(), services.settings.jobs_progress_min_seconds)
         finally:
-            await self._job.context.backend.aclose()
+            await self.context.backend.aclose()
 
 
 class StoredBatch:

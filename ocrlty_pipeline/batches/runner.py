@@ -86,6 +86,7 @@ class _Tally:
     reused: int = 0
     outside_in_a_row: int = 0
     errors_by_code: Counter[str] = field(default_factory=Counter)
+    usage: Counter[str] = field(default_factory=Counter)
     checks_passed: Counter[str] = field(default_factory=Counter)
     checks_violated: Counter[str] = field(default_factory=Counter)
     latencies_ms: list[float] = field(default_factory=list)
@@ -204,6 +205,8 @@ class BatchRunner:
         tally.error += not record.ok
         tally.schema_valid += record.schema_valid is True
         tally.reused += reused
+        if not reused:
+            tally.usage.update(record.usage or {})
         if record.error:
             tally.errors_by_code[record.error.code] += 1
         tally.latencies_ms.append(record.timings_ms.total)
@@ -282,6 +285,7 @@ class BatchRunner:
             reused_count=tally.reused,
             errors_by_code=dict(tally.errors_by_code),
             checks=_check_counts(tally),
+            usage=dict(tally.usage),
             timings_ms={"total": total_ms},
             auth=context.auth,
             dagster_run_id=context.dagster_run_id,

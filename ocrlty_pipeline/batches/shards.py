@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -27,6 +27,7 @@ from ocrlty_pipeline.batches.journal import Claim
 from ocrlty_pipeline.batches.progress import Progress, ProgressSink, Stop
 from ocrlty_pipeline.batches.runner import BatchJob, BatchOutcome, BatchRunner
 from ocrlty_pipeline.errors import ArtifactConflictError, TransientBackendError
+from ocrlty_pipeline.extraction import ExtractionContext
 from ocrlty_pipeline.image_sets import ImageSet
 from ocrlty_pipeline.records import BatchHeader, CheckCount, Document
 from ocrlty_pipeline.services import Services
@@ -79,10 +80,11 @@ class ShardInputs(Document):
 
 @dataclass(frozen=True, slots=True)
 class ShardedBatch:
-    """A claimed batch that is cut; without shards, its artifact is there already."""
+    """A claimed batch that is cut; without shards and context, its artifact is there already."""
 
     claim: Claim
     shards: list[Shard]
+    context: ExtractionContext | None = None
 
 
 @contextmanager
@@ -95,8 +97,10 @@ def open_shards(services: Services, request: BatchRequest, size: int) -> Iterato
         As `open_batch`.
     """
     with open_batch(services, request) as batch:
-        shards = asyncio.run(_cut(services, batch, size)) if isinstance(batch, OpenBatch) else []
-        yield ShardedBatch(batch.claim, shards)
+        if isinstance(batch, OpenBatch):
+            yield ShardedBatch(batch.claim, asyncio.run(_cut(services, batch, size)), batch.context)
+        else:
+            yield ShardedBatch(batch.claim, [])
 
 
 async def _cut(services: Services, batch: OpenBatch, size: int) -> list[Shard]:
@@ -256,7 +260,8 @@ class _Sums:
                 "timings_ms": {"total": _ms_between(began, ended)},
                 "status": "succeeded" if ok else "failed",
                 "status_reason": None if ok else headers[0].status_reason,
-                "errors_by_code": dict(sum((Counter(h.errors_by_code) for h in headers), Counter())),
+                "errors_by_code": _summed(h.errors_by_code for h in headers),
+                "usage": _summed(h.usage for h in headers),
                 "checks": self._checks(),
             }
         )
@@ -267,6 +272,10 @@ class _Sums:
             before = checks.get(name, CheckCount(passed=0, violated=0))
             checks[name] = CheckCount(passed=before.passed + count.passed, violated=before.violated + count.violated)
         return checks
+
+
+def _summed(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    return dict(sum(map(Counter, counts), Counter()))
 
 
 _COUNTS = ("item_count", "ok_count", "error_count", "pending_count", "schema_valid_count", "reused_count")

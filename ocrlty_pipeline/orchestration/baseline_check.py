@@ -6,6 +6,9 @@ the one of `ocrlty gate`, over the images that both runs scored.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import dagster as dg
 
 from ocrlty_pipeline.baselines import Baseline
@@ -14,6 +17,7 @@ from ocrlty_pipeline.errors import OcrltyError
 from ocrlty_pipeline.evaluation.comparison.gate import gate
 from ocrlty_pipeline.evaluation.results import Evaluation
 from ocrlty_pipeline.orchestration.asset_checks import EVALUATION
+from ocrlty_pipeline.orchestration.links import comparison_link, run_links
 from ocrlty_pipeline.services import Services
 
 _NAME = "no_regression"
@@ -36,17 +40,20 @@ def check_baseline(services: Services, evaluation: Evaluation) -> dg.AssetCheckR
         outcome = gate(comparison, baseline.max_drop)
     except OcrltyError as error:
         return _result(baseline, passed=False, description=f"Not comparable with the baseline: {error.message}")
-    facts: dict[str, float | str | int] = {
+    facts = {
         "verdict": comparison.verdict,
         "in_words": comparison.words,
         "images": comparison.paired,
         "drop": outcome.drop,
+        "compare": comparison_link(services.settings, baseline.run_id, evaluation.run_id),
+        "compare_command": f"ocrlty report {evaluation.run_id} --against {baseline.run_id}",
+        **run_links(services, baseline_run=baseline.run_id),
     }
     return _result(baseline, passed=outcome.passed, description=outcome.reason, facts=facts)
 
 
 def _result(
-    baseline: Baseline, *, passed: bool, description: str, facts: dict[str, float | str | int] | None = None
+    baseline: Baseline, *, passed: bool, description: str, facts: Mapping[str, Any] | None = None
 ) -> dg.AssetCheckResult:
     severity = dg.AssetCheckSeverity.ERROR if baseline.blocking else dg.AssetCheckSeverity.WARN
     return dg.AssetCheckResult(

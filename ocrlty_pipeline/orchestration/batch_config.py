@@ -4,6 +4,7 @@ Belongs here: what one run over an image set and the steps of a run in shards ha
 """
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 
 import dagster as dg
@@ -15,8 +16,11 @@ from ocrlty_pipeline.ground_truth import read_ground_truth_file
 from ocrlty_pipeline.image_folders import EVERY_FILE
 from ocrlty_pipeline.image_sets import FolderSource
 from ocrlty_pipeline.orchestration import run_tags
+from ocrlty_pipeline.orchestration.jobs import BATCH_RERUN
+from ocrlty_pipeline.orchestration.launch_defaults import run_to_repeat
 from ocrlty_pipeline.orchestration.partitions import split_batch_key
 from ocrlty_pipeline.orchestration.progress import RunProgress, StepContext
+from ocrlty_pipeline.orchestration.work_tags import batch_tags
 from ocrlty_pipeline.overrides import Overrides
 from ocrlty_pipeline.records import Auth
 from ocrlty_pipeline.services import Services
@@ -42,7 +46,9 @@ class BatchConfig(dg.Config):
     )
     gt_image_key: str = Field(default="file", description="With gt_path: key under which an entry names its image.")
     source_run_id: str | None = Field(
-        default=None, description="Batch run whose images are extracted again, exactly those; null takes the set's."
+        default=None,
+        description="Run to repeat, on exactly its images; null takes the set's, in batch_rerun the latest run's: of "
+        "the partition, or of the set where the task is new to it.",
     )
     only_failed: bool = Field(
         default=False, description="With source_run_id: only the images for which that run has no result."
@@ -79,9 +85,13 @@ def imported_version(
     return version
 
 
-def batch_request(context: StepContext, config: BatchConfig, version: int | None) -> BatchRequest:
+def batch_request(context: StepContext, config: BatchConfig, services: Services, version: int | None) -> BatchRequest:
     """What the domain is asked for, by the partition and the config of a run."""
     image_set_name, task_id = split_batch_key(context.partition_key)
+    source_run_id = config.source_run_id
+    if source_run_id is None and context.job_name == BATCH_RERUN:
+        source_run_id = run_to_repeat(services, image_set_name, task_id)
+        context.log.info("No source_run_id given: the images of run %s are extracted again.", source_run_id)
     return BatchRequest(
         image_set=image_set_name,
         task_id=task_id,
@@ -93,17 +103,16 @@ def batch_request(context: StepContext, config: BatchConfig, version: int | None
         resume=config.resume,
         auth=Auth(key_id=config.key_id, role=config.role, scopes=config.scopes),
         image_set_version=version,
-        source_run_id=config.source_run_id,
+        source_run_id=source_run_id,
         only_failed=config.only_failed,
         reuse_results=config.reuse_results,
         overrides=Overrides.from_json(config.overrides),
     )
 
 
-def announce(context: StepContext, claim: Claim) -> None:
-    """Tag the Dagster run with what it works on; close the one whose dead batch it continues."""
-    image_set_name, task_id = split_batch_key(context.partition_key)
-    tags = {run_tags.RUN_ID: claim.run_id, run_tags.IMAGE_SET: image_set_name, run_tags.TASK_ID: task_id}
+def announce(context: StepContext, claim: Claim, question: Mapping[str, str]) -> None:
+    """Tag the Dagster run with what it works on, and with what; close the one whose dead batch it continues."""
+    tags = {run_tags.RUN_ID: claim.run_id, **batch_tags(context.partition_key), **question}
     context.instance.add_run_tags(context.run.run_id, tags)
     if claim.resumed_from is not None:
         context.log.info("Continuing batch run %s: what it extracted is not extracted again.", claim.resumed_from)

@@ -1,7 +1,6 @@
 """The IO manager of batch runs and evaluations: JSON artifacts on disk or in a bucket, as the settings say."""
 
 import asyncio
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -42,7 +41,7 @@ def save_outcome(services: Services, outcome: BatchOutcome | Evaluation, log: dg
 
 
 def _places(services: Services, rel: str) -> dict[str, Any]:
-    return {"artifact_rel": rel, "artifact": services.store.full_ref(rel)}
+    return {"artifact": dg.MetadataValue.path(services.store.full_ref(rel)), "artifact_rel": rel}
 
 
 def _report_metadata(services: Services, evaluation: Evaluation, log: dg.DagsterLogManager) -> dict[str, Any]:
@@ -56,6 +55,4 @@ def _report_metadata(services: Services, evaluation: Evaluation, log: dg.Dagster
     except OcrltyError as error:
         log.warning("The report could not be written: %s", error.message)
         return {}
-    place = services.store.full_ref(rel)
-    link = dg.MetadataValue.url(Path(place).as_uri()) if services.store.kind == "local" else place
-    return {"report_rel": rel, "report": link}
+    return {"report_file": dg.MetadataValue.path(services.store.full_ref(rel)), "report_rel": rel}

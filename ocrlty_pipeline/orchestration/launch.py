@@ -116,10 +116,9 @@ def create_run(instance: dg.DagsterInstance, request: RunRequest, tags: Mapping[
 
 
 def run_tags_of(request: RunRequest) -> dict[str, str]:
-    """The tags without which Dagster would know neither the run's partition nor its job."""
-    partitions = resolved_job(request.job).partitions_def
-    assert partitions is not None  # noqa: S101 -- every job that is requested so is partitioned
-    return {**partitions.get_tags_for_partition_key(request.partition_key), **REPOSITORY_TAG}
+    """The tags that tell Dagster the run's partition and job, and people what it works on."""
+    tags = resolved_job(request.job).get_tags_for_partition_key(request.partition_key, selected_asset_keys=None)
+    return {**tags, **REPOSITORY_TAG}
 
 
 def register_image_set(instance: dg.DagsterInstance, name: str) -> None:

@@ -15,19 +15,23 @@ from pydantic import Field
 
 from ocrlty_pipeline.errors import OcrltyError
 from ocrlty_pipeline.extracts import ExtractRequest, Extracts, StoredExtract
-from ocrlty_pipeline.orchestration import run_tags
+from ocrlty_pipeline.orchestration import descriptions
+from ocrlty_pipeline.orchestration.launch_defaults import trial_image
+from ocrlty_pipeline.orchestration.metadata import token_metadata
 from ocrlty_pipeline.orchestration.resources import process_services
+from ocrlty_pipeline.orchestration.work_tags import extract_tags
 from ocrlty_pipeline.overrides import Overrides
 from ocrlty_pipeline.records import Auth, RecordedError
 
 EXTRACTS = dg.AssetKey("extracts")
 GROUP = "extraction"
+TRIAL_TASK = "receipt_fields_v1"
 
 extracts_spec = dg.AssetSpec(
     EXTRACTS,
     group_name=GROUP,
-    kinds={"json"},
-    description="Records of single images, one materialization each; jobs `extract` of the API and of the UI.",
+    kinds={"python", "json"},
+    description=descriptions.EXTRACTS,
 )
 
 Outcome = StoredExtract | OcrltyError
@@ -55,12 +59,15 @@ class RequestConfig(dg.Config):
 class ExtractConfig(dg.Config):
     """The images of one run."""
 
-    requests: list[RequestConfig] = Field(description="One entry for each image.")
+    requests: list[RequestConfig] = Field(
+        default=[], description="One entry for each image; none tries the backend on a small receipt that is drawn."
+    )
 
 
 @dg.op(out=dg.Out(dg.Nothing), description="Extract single images.")
 def extract_images(context: dg.OpExecutionContext, config: ExtractConfig) -> None:
-    requests = [_request(context, number, request) for number, request in enumerate(config.requests)]
+    wanted = config.requests or [_trial(context)]
+    requests = [_request(context, number, request) for number, request in enumerate(wanted)]
     failures = []
     for request, outcome in zip(requests, _outcomes(context, requests), strict=True):
         failure = _record(context, request, outcome)
@@ -75,6 +82,11 @@ def extract_images(context: dg.OpExecutionContext, config: ExtractConfig) -> Non
 def derived_request_id(dagster_run_id: str, number: int) -> str:
     """Request id of an image that nobody named: a run executed again finds what it has done."""
     return hashlib.sha256(f"{dagster_run_id}\n{number}".encode()).hexdigest()[:32]
+
+
+def _trial(context: dg.OpExecutionContext) -> RequestConfig:
+    context.log.info("No requests given: a small receipt is drawn, and extracted with task %s.", TRIAL_TASK)
+    return RequestConfig(task_id=TRIAL_TASK, image_ref=trial_image(process_services()))
 
 
 def _request(context: dg.OpExecutionContext, number: int, config: RequestConfig) -> ExtractRequest:
@@ -94,10 +106,16 @@ def _outcomes(context: dg.OpExecutionContext, requests: list[ExtractRequest]) ->
     """In the order of the requests; those handed over are awaited, the others extracted, all at the same time."""
     pending = {request.request_id: handed_over.pop(request.request_id, None) for request in requests}
     here = [request for request in requests if pending[request.request_id] is None]
-    done = asyncio.run(_extract_all(here, context.run_id)) if here else {}
+    done = _extract_here(context, here) if here else {}
     for request in requests:
         future = pending[request.request_id]
         yield done[request.request_id] if future is None else future.result()
+
+
+def _extract_here(context: dg.OpExecutionContext, requests: list[ExtractRequest]) -> dict[str, Outcome]:
+    # Whoever hands images over has tagged the run already.
+    context.instance.add_run_tags(context.run_id, extract_tags(process_services(), requests))
+    return asyncio.run(_extract_all(requests, context.run_id))
 
 
 async def _extract_all(requests: list[ExtractRequest], dagster_run_id: str) -> dict[str, Outcome]:
@@ -132,20 +150,15 @@ def _record(context: dg.OpExecutionContext, request: ExtractRequest, outcome: Ou
                 "request_id": record.request_id,
                 "task_id": record.task_id,
                 "artifact_rel": outcome.rel,
+                "backend": record.backend,
+                "model_id": record.model_id,
                 "ok": record.ok,
                 "schema_valid": bool(record.schema_valid),
                 "latency_ms": record.timings_ms.total,
                 "reused": outcome.reused,
+                **token_metadata(record.usage or {}, process_services().settings),
                 **({"error_code": record.error.code} if record.error else {}),
             },
         )
     )
     return record.error
-
-
-def request_tags(requests: list[ExtractRequest]) -> dict[str, str]:
-    """Run tags of a run of `extract`: what can be said of all its requests."""
-    tags = {run_tags.TASK_ID: {request.task_id for request in requests}}
-    tags[run_tags.KEY_ID] = {request.auth.key_id for request in requests}
-    tags[run_tags.REQUEST_ID] = {request.request_id for request in requests}
-    return {name: next(iter(values)) for name, values in tags.items() if len(values) == 1}

@@ -6,6 +6,10 @@ TASK_ID = "ocrlty/task_id"
 PROGRESS = "ocrlty/progress"
 REQUEST_ID = "ocrlty/request_id"
 KEY_ID = "ocrlty/key_id"
+BACKEND = "ocrlty/backend"
+MODEL = "ocrlty/model"
+# The first characters of the prompt's SHA-256.
+PROMPT = "ocrlty/prompt"
 WORKER = "ocrlty/worker"
 # What a client asked for, as the API knows it again: under which id, and a digest of the content.
 SUBMISSION = "ocrlty/submission"

@@ -23,11 +23,12 @@ from ocrlty_pipeline.orchestration.baseline_check import check_baseline
 from ocrlty_pipeline.orchestration.batch_config import BatchConfig, announce, batch_request, imported_version
 from ocrlty_pipeline.orchestration.failures import as_dagster_failures, end_canceled
 from ocrlty_pipeline.orchestration.io_managers import save_outcome
-from ocrlty_pipeline.orchestration.jobs import BATCH_EXTRACT_SHARDED, IN_SHARDS
-from ocrlty_pipeline.orchestration.metadata import batch_metadata, evaluation_metadata
+from ocrlty_pipeline.orchestration.jobs import BATCH_EXTRACT_SHARDED, IN_SHARDS, config_of_batches
+from ocrlty_pipeline.orchestration.metadata import evaluation_metadata, extraction_metadata
 from ocrlty_pipeline.orchestration.progress import RunProgress, run_progress, told_progress
 from ocrlty_pipeline.orchestration.resources import OcrltyResource
 from ocrlty_pipeline.orchestration.warm.processes import PRELOAD
+from ocrlty_pipeline.orchestration.work_tags import question_tags
 from ocrlty_pipeline.services import Services
 from ocrlty_pipeline.settings import Settings
 
@@ -66,9 +67,9 @@ def plan_shards(
 ) -> Iterator[dg.DynamicOutput[str]]:
     services = ocrlty.services
     with as_dagster_failures(), run_progress(context, services.settings) as progress:
-        request = batch_request(context, config, imported_version(context, config, services, progress))
+        request = batch_request(context, config, services, imported_version(context, config, services, progress))
         with open_shards(services, request, config.shard_size or services.settings.jobs_shard_size) as batch:
-            announce(context, batch.claim)
+            announce(context, batch.claim, question_tags(batch.context) if batch.context else {})
     for name in map(str, batch.shards):
         yield dg.DynamicOutput(name, mapping_key=name)
 
@@ -90,7 +91,7 @@ def extract_one_shard(
     shard = Shard(shard.number, again=shard.again or context.retry_number > 0)
     with as_dagster_failures(), run_progress(context, services.settings) as progress:
         header = extract_shard(
-            services, batch_request(context, config, None), shard, partial(_ahead, context, progress)
+            services, batch_request(context, config, services, None), shard, partial(_ahead, context, progress)
         )
     if header.status == "canceled":
         end_canceled(context)
@@ -115,8 +116,8 @@ def _ahead(context: dg.OpExecutionContext, progress: RunProgress, now: Progress)
 def close_run(context: dg.OpExecutionContext, config: ShardedBatchConfig, ocrlty: OcrltyResource) -> None:
     services = ocrlty.services
     with as_dagster_failures():
-        outcome = close_shards(services, batch_request(context, config, None))
-        _materialize(context, ocrlty, EXTRACTIONS, outcome, batch_metadata(outcome))
+        outcome = close_shards(services, batch_request(context, config, services, None))
+        _materialize(context, ocrlty, EXTRACTIONS, outcome, extraction_metadata(services, outcome))
     raise_unless_succeeded(context, outcome)
     _check(context, check_extractions(outcome.header))
 
@@ -133,7 +134,7 @@ def evaluate_run(context: dg.OpExecutionContext, config: EvaluationConfig, ocrlt
         scored = score_run(context, config, services)
         if scored is None:
             return
-        _materialize(context, ocrlty, EVALUATION, scored, evaluation_metadata(scored))
+        _materialize(context, ocrlty, EVALUATION, scored, evaluation_metadata(services, scored))
     _check(context, [*check_evaluation(scored), check_baseline(services, scored)])
 
 
@@ -173,7 +174,7 @@ def _config_of_each_step(config: ShardedBatchConfig) -> dict[str, Any]:
     return {step: {"config": given} for step in STEPS}
 
 
-def build_sharded_job(partitions: dg.PartitionsDefinition[str], settings: Settings) -> dg.JobDefinition:
+def build_sharded_job(partitions: dg.MultiPartitionsDefinition, settings: Settings) -> dg.JobDefinition:
     """The job over image sets × tasks; which executor spreads its shards is a setting.
 
     Raises:
@@ -188,7 +189,7 @@ def build_sharded_job(partitions: dg.PartitionsDefinition[str], settings: Settin
 
     @dg.job(
         name=BATCH_EXTRACT_SHARDED,
-        partitions_def=partitions,
+        config=config_of_batches(partitions),
         executor_def=_executor(settings),
         # A retry plans again, and finds the shards that are done: nothing is kept between runs but in storage.
         tags={"dagster/retry_strategy": "ALL_STEPS"},

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from ocrlty_pipeline.artifacts.index import IndexRow
 from ocrlty_pipeline.evaluation.results import Evaluation
-from ocrlty_pipeline.orchestration import run_tags
+from ocrlty_pipeline.orchestration import descriptions, run_tags
 from ocrlty_pipeline.orchestration.asset_checks import EVALUATION, EVALUATION_CHECKS, check_evaluation
 from ocrlty_pipeline.orchestration.assets.image_sets import ground_truth
 from ocrlty_pipeline.orchestration.baseline_check import NO_REGRESSION, check_baseline
@@ -52,9 +52,9 @@ def build_evaluation(partitions: dg.MultiPartitionsDefinition) -> dg.AssetsDefin
                 EVALUATION,
                 deps=["extractions", ground_truth],
                 group_name=GROUP,
-                kinds={"json"},
+                kinds={"python", "json"},
                 skippable=True,
-                description="A batch run scored against ground truth: per field, per sample, per run.",
+                description=descriptions.EVALUATION,
             ).with_io_manager_key("artifacts")
         ],
         partitions_def=partitions,
@@ -69,7 +69,9 @@ def build_evaluation(partitions: dg.MultiPartitionsDefinition) -> dg.AssetsDefin
             scored = score_run(context, config, services)
         if scored is None:
             return
-        yield dg.Output(scored, output_name=EVALUATION.to_python_identifier(), metadata=evaluation_metadata(scored))
+        yield dg.Output(
+            scored, output_name=EVALUATION.to_python_identifier(), metadata=evaluation_metadata(services, scored)
+        )
         yield from check_evaluation(scored)
         yield check_baseline(services, scored)
 

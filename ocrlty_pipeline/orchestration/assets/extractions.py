@@ -11,13 +11,15 @@ from ocrlty_pipeline.batches.execution import (
     open_batch,
 )
 from ocrlty_pipeline.batches.runner import BatchOutcome
+from ocrlty_pipeline.orchestration import descriptions
 from ocrlty_pipeline.orchestration.asset_checks import EXTRACTIONS_CHECKS, check_extractions
 from ocrlty_pipeline.orchestration.assets.image_sets import image_set
 from ocrlty_pipeline.orchestration.batch_config import BatchConfig, announce, batch_request, imported_version
 from ocrlty_pipeline.orchestration.failures import as_dagster_failures, asked_to_end, end_canceled
-from ocrlty_pipeline.orchestration.metadata import batch_metadata
+from ocrlty_pipeline.orchestration.metadata import batch_metadata, extraction_metadata
 from ocrlty_pipeline.orchestration.progress import StepContext, run_progress
 from ocrlty_pipeline.orchestration.resources import OcrltyResource
+from ocrlty_pipeline.orchestration.work_tags import header_tags, question_tags
 from ocrlty_pipeline.services import Services
 
 GROUP = "extraction"
@@ -32,27 +34,29 @@ def build_extractions(partitions: dg.MultiPartitionsDefinition, pool: str) -> dg
         partitions_def=partitions,
         deps=[image_set],
         group_name=GROUP,
-        kinds={"json"},
+        kinds={"python", "json"},
         io_manager_key="artifacts",
         pool=pool,
         check_specs=EXTRACTIONS_CHECKS,
-        description="One image set through one task: a batch run with a record per image.",
+        description=descriptions.EXTRACTIONS,
     )
     def extractions(
         context: dg.AssetExecutionContext, config: BatchConfig, ocrlty: OcrltyResource
     ) -> Iterator[dg.Output[BatchOutcome] | dg.AssetCheckResult]:
         services = ocrlty.services
         with as_dagster_failures(), run_progress(context, services.settings) as progress:
-            request = batch_request(context, config, imported_version(context, config, services, progress))
+            request = batch_request(context, config, services, imported_version(context, config, services, progress))
             # Held until the IO manager has stored the outcome, so that nobody takes the batch for a dead one.
             batch = ocrlty.held_open(open_batch(services, request))
-            announce(context, batch.claim)
+            announce(context, batch.claim, question_tags(batch.context) if isinstance(batch, OpenBatch) else {})
             outcome = batch.run(progress)
+            if isinstance(batch, StoredBatch):
+                context.instance.add_run_tags(context.run.run_id, header_tags(outcome.header))
             ocrlty.at_end(lambda: _release_inputs(context, services, batch, outcome))
             if outcome.header.status != "succeeded":
                 finish_batch(services, outcome)
         raise_unless_succeeded(context, outcome)
-        yield dg.Output(outcome, metadata=batch_metadata(outcome))
+        yield dg.Output(outcome, metadata=extraction_metadata(services, outcome))
         yield from check_extractions(outcome.header)
 
     return extractions

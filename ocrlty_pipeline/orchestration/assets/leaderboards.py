@@ -4,6 +4,7 @@ import dagster as dg
 
 from ocrlty_pipeline.leaderboards import leaderboard as ranked_runs
 from ocrlty_pipeline.leaderboards import save_leaderboard
+from ocrlty_pipeline.orchestration import descriptions
 from ocrlty_pipeline.orchestration.asset_checks import EVALUATION
 from ocrlty_pipeline.orchestration.failures import as_dagster_failures
 from ocrlty_pipeline.orchestration.metadata import leaderboard_markdown
@@ -21,7 +22,7 @@ def build_leaderboard(partitions: dg.MultiPartitionsDefinition) -> dg.AssetsDefi
         deps=[EVALUATION],
         group_name=GROUP,
         kinds={"pandas", "csv", "parquet"},
-        description="All batch runs of an image set through a task, the best first, as CSV and Parquet.",
+        description=descriptions.LEADERBOARD,
     )
     def leaderboard(context: dg.AssetExecutionContext, ocrlty: OcrltyResource) -> dg.MaterializeResult[None]:
         services = ocrlty.services
@@ -35,7 +36,7 @@ def build_leaderboard(partitions: dg.MultiPartitionsDefinition) -> dg.AssetsDefi
                 "best_run": str(table["run_id"].iloc[0]) if len(table) else "",
                 "ranking": dg.MetadataValue.md(leaderboard_markdown(table)),
                 **{f"{name}_rel": rel for name, rel in keys.items()},
-                **{name: services.store.full_ref(rel) for name, rel in keys.items()},
+                **{name: dg.MetadataValue.path(services.store.full_ref(rel)) for name, rel in keys.items()},
             }
         )
 

@@ -29,11 +29,12 @@ from ocrlty_pipeline.extracts import ExtractRequest, Extracts
 from ocrlty_pipeline.orchestration import run_tags
 from ocrlty_pipeline.orchestration.code_location import REPOSITORY_TAG, job_code_origin, resolved_job
 from ocrlty_pipeline.orchestration.jobs import EXTRACT
-from ocrlty_pipeline.orchestration.ops import Outcome, extract_images, handed_over, request_tags
+from ocrlty_pipeline.orchestration.ops import Outcome, extract_images, handed_over
 from ocrlty_pipeline.orchestration.resources import process_services
 from ocrlty_pipeline.orchestration.warm.identity import ProcessIdentity
 from ocrlty_pipeline.orchestration.warm.instances import end_run, open_instance, reconnect, without_compute_logs
 from ocrlty_pipeline.orchestration.warm.processes import resident_mb
+from ocrlty_pipeline.orchestration.work_tags import extract_tags
 
 logger = logging.getLogger(__name__)
 
@@ -202,7 +203,7 @@ class LaneWorker:
             run_id=shared.run_id,
             run_config=_run_config(shared.requests),
             tags={
-                **request_tags(shared.requests),
+                **extract_tags(process_services(), shared.requests),
                 **REPOSITORY_TAG,
                 run_tags.WORKER: self._worker_tag,
                 # A run made again would have no image: its bytes were in this process alone.

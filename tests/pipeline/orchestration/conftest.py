@@ -77,6 +77,18 @@ def instance(settings):
 
 
 @pytest.fixture
+def local_instance(tmp_path):
+    """Dagster in files, for jobs that a test executes itself.
+
+    Of a database in memory, the thread that tells a batch's progress finds tables locked, and does not wait.
+    """
+    folder = tmp_path / "dagster"
+    folder.mkdir()
+    with dg.DagsterInstance.local_temp(str(folder)) as instance:
+        yield instance
+
+
+@pytest.fixture
 def runs(instance):
     return Runs(instance)
 

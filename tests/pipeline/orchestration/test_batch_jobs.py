@@ -3,7 +3,6 @@
 import asyncio
 import json
 
-import dagster as dg
 import pytest
 
 from ocrlty_pipeline.errors import ArtifactNotFoundError
@@ -23,9 +22,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:InitResourceContext.dagster_run 
 
 
 @pytest.fixture
-def instance():
-    with dg.DagsterInstance.ephemeral() as instance:
-        yield instance
+def instance(local_instance):
+    return local_instance
 
 
 @pytest.fixture(scope="module")
