@@ -16,6 +16,7 @@ from ocrlty_pipeline.orchestration.assets.leaderboards import build_leaderboard
 from ocrlty_pipeline.orchestration.io_managers import ArtifactIOManager
 from ocrlty_pipeline.orchestration.ops import extracts_spec
 from ocrlty_pipeline.orchestration.partitions import batch_partitions
+from ocrlty_pipeline.orchestration.pruning import nightly_prune, prune_job
 from ocrlty_pipeline.orchestration.resources import OcrltyResource
 from ocrlty_pipeline.orchestration.schedules import scheduled_image_sets
 from ocrlty_pipeline.orchestration.sensors import build_sensors
@@ -49,8 +50,8 @@ def build_defs(*, resource_overrides: Mapping[str, object] | None = None) -> dg.
     all_jobs = [*jobs.build_jobs(partitions), build_sharded_job(partitions, settings)]
     return dg.Definitions(
         assets=_with_code_references(owned),
-        jobs=all_jobs,
-        schedules=[scheduled_image_sets],
+        jobs=[*all_jobs, prune_job],
+        schedules=[scheduled_image_sets, nightly_prune],
         sensors=[*build_sensors(all_jobs), webhooks],
         resources={**resources, **(resource_overrides or {})},
         # One step bounds itself: a process of its own for it would only add seconds.

@@ -39,6 +39,7 @@ OWN_PREFIXES = (
     "LOG_",
     "OUTBOUND_",
     "INBOX_",
+    "PRUNE_",
 )
 
 Positive = Annotated[int, Field(gt=0)]
@@ -147,6 +148,10 @@ class Settings(BaseSettings):
     # What arrives under DATA_ROOT/inbox
     inbox_stable_s: Seconds = 30.0
     inbox_tasks: Annotated[tuple[str, ...], NoDecode] = ("receipt_fields_v1",)
+
+    # What the schedule nightly_prune removes
+    prune_older_than_days: Positive = 90
+    prune_keep_runs: Positive = 1
 
     # How batches are cut, spread and reported
     jobs_max_concurrency: Positive = 32

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated
 
 import dagster as dg
@@ -18,17 +16,14 @@ from rich.table import Table
 
 from ocrlty_pipeline.cli.output import print_table, say
 from ocrlty_pipeline.errors import InputError
-from ocrlty_pipeline.orchestration.retention import delete_runs, forget_image_sets, in_use, is_active, old_runs
+from ocrlty_pipeline.orchestration.pruning import DAGSTER_RUNS, planned
 from ocrlty_pipeline.orchestration.stack import dagster_instance, running_stack
 from ocrlty_pipeline.orchestration.warm.instances import pool_connections
-from ocrlty_pipeline.pruning.execution import Amount, Pruned, prune, survey
-from ocrlty_pipeline.pruning.inputs import going_sets
-from ocrlty_pipeline.pruning.plan import Plan, Retention, check_runs, planned
+from ocrlty_pipeline.pruning.execution import Amount, Pruned
 from ocrlty_pipeline.services import Services, open_services
 from ocrlty_pipeline.settings import load_settings
 
 DAYS = {"d": 1, "w": 7}
-DAGSTER_RUNS = "Dagster runs"
 _AGE = re.compile(r"([1-9][0-9]{0,4})([dw])\Z")
 
 
@@ -42,18 +37,16 @@ def prune_(
     yes: Annotated[bool, typer.Option("--yes", help="Remove it; without, only tell what would go.")] = False,
 ) -> None:
     """Remove old runs and what only they need; tells what would go unless --yes is given."""
-    before = datetime.now(UTC) - age(older_than)
-    with _opened() as (services, instance):
-        check_runs(services.engine, keep or ())
-        retention = _retention(instance, before, keep_runs, keep or ())
-        with planned(services.engine, retention) as plan:
-            pruning = _Pruning(services, instance, plan)
-            amounts = pruning.survey()
-            print_table(_table(amounts))
-            if not yes:
-                say("Nothing is removed; add --yes to remove this.")
-                return
+    limit = age(older_than)
+    with (
+        _opened() as (services, instance),
+        planned(services, instance, limit, newest=keep_runs, keep=keep or ()) as pruning,
+    ):
+        print_table(_table(pruning.survey()))
+        if yes:
             _report(pruning.carry_out())
+        else:
+            say("Nothing is removed; add --yes to remove this.")
 
 
 def age(text: str) -> timedelta:
@@ -67,34 +60,6 @@ def age(text: str) -> timedelta:
     return timedelta(days=int(match[1]) * DAYS[match[2]])
 
 
-@dataclass(frozen=True, slots=True)
-class _Pruning:
-    """Our part and Dagster's, of one plan."""
-
-    services: Services
-    instance: dg.DagsterInstance
-    plan: Plan
-
-    def survey(self) -> dict[str, Amount]:
-        amounts = asyncio.run(survey(self.services.store, self.plan))
-        return {**amounts, DAGSTER_RUNS: Amount(sum(map(len, self._dagster_runs(going_sets(self.plan)))))}
-
-    def carry_out(self) -> tuple[Pruned, int]:
-        done = asyncio.run(prune(self.services, self.plan, self._is_active))
-        forget_image_sets(self.instance, done.image_sets)
-        count = 0
-        for page in self._dagster_runs():
-            delete_runs(self.instance, page)
-            count += len(page)
-        return done, count
-
-    def _dagster_runs(self, gone: list[str] | None = None) -> Iterator[list[str]]:
-        return old_runs(self.instance, self.plan.retention.before, self.plan.kept_dagster_runs, gone or [])
-
-    async def _is_active(self, run_id: str) -> bool:
-        return await asyncio.to_thread(is_active, self.instance, run_id)
-
-
 @contextmanager
 def _opened() -> Iterator[tuple[Services, dg.DagsterInstance]]:
     with (
@@ -104,11 +69,6 @@ def _opened() -> Iterator[tuple[Services, dg.DagsterInstance]]:
     ):
         pool_connections(instance)
         yield services, instance
-
-
-def _retention(instance: dg.DagsterInstance, before: datetime, newest: int, keep: list[str] | tuple[()]) -> Retention:
-    used = in_use(instance)
-    return Retention(before=before, newest=newest, runs=used.runs.union(keep), image_sets=used.image_sets)
 
 
 def _table(amounts: dict[str, Amount]) -> Table:

@@ -19,7 +19,7 @@ def test_the_code_location_loads_whole_with_these_assets_jobs_and_checks():
         "extracts": set(),
     }
     jobs = {job.name for job in repository.get_all_jobs() if not job.name.startswith("__")}
-    assert jobs == {"extract", "ingest", "batch_extract", "batch_extract_sharded", "batch_rerun", "evaluate"}
+    assert jobs == {"extract", "ingest", "batch_extract", "batch_extract_sharded", "batch_rerun", "evaluate", "prune"}
     assert {sensor.name for sensor in repository.sensor_defs} == {"inbox", "webhooks"}
     assert {key.name for key in graph.asset_check_keys} == {
         "error_rate",

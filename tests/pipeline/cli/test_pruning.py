@@ -1,6 +1,7 @@
 """`ocrlty prune`, as a person uses it, with Dagster's own history."""
 
 import os
+from contextlib import ExitStack
 
 import dagster as dg
 import pytest
@@ -8,7 +9,7 @@ from dagster._core.utils import make_new_run_id
 from sqlalchemy import text
 
 from ocrlty_pipeline.cli.app import run
-from ocrlty_pipeline.orchestration import run_tags
+from ocrlty_pipeline.orchestration import pruning, run_tags
 from ocrlty_pipeline.orchestration.stack import dagster_instance, running_stack
 from ocrlty_pipeline.services import open_services
 from ocrlty_pipeline.settings import load_settings
@@ -38,6 +39,12 @@ def services(tmp_path, database_url, monkeypatch):
 def instance(services):
     with dagster_instance() as opened:
         yield opened
+
+
+@pytest.fixture
+def exits():
+    with ExitStack() as stack:
+        yield stack
 
 
 def materialized(instance):
@@ -98,6 +105,25 @@ def test_the_run_that_made_what_dagster_shows_stays_and_so_do_active_ones_and_th
     assert {one.run_id for one in instance.get_runs()} == {shown, run_id}
     assert old not in {one.run_id for one in instance.get_runs()}
     assert [row.artifact_id for row in services.index.page("batch", limit=9)] == ["latest", "queued", "source"]
+
+
+def test_dagsters_job_tells_and_its_schedule_removes(services, instance, monkeypatch, exits):
+    monkeypatch.setenv("PRUNE_OLDER_THAN_DAYS", "30")
+    fresh = exits.enter_context(open_services(load_settings()))
+    monkeypatch.setattr(pruning, "process_services", lambda: fresh)
+    for run_id in ("b1", "b2"):
+        store_run(services, run_id, {"a.jpg": ANSWER})
+    age(services)
+    told = pruning.prune_job.execute_in_process(instance=instance)
+    [event] = [one for one in told.all_events if one.is_successful_output]
+    assert event.step_output_data.metadata["batch runs"].value == 1
+    assert services.index.find("batch", "b1") is not None
+    context = dg.build_schedule_context(instance=instance)
+    request = pruning.nightly_prune(context)
+    assert request.run_config["ops"]["remove_old"]["config"]["older_than_days"] == 30
+    assert pruning.prune_job.execute_in_process(instance=instance, run_config=request.run_config).success
+    assert services.index.find("batch", "b1") is None
+    assert services.index.find("batch", "b2") is not None
 
 
 @pytest.mark.parametrize(
