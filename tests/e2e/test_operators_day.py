@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 
+import psycopg
 import pytest
+from psycopg import sql
+from sqlalchemy import make_url
 
 from ocrlty_pipeline.orchestration import run_tags
 from tests.support.dagster_ui import BACKFILL_ENDED, DagsterUi, partition_tags
@@ -107,6 +111,38 @@ def test_a_rerun_pays_only_for_what_changed_and_is_compared(ui, image_set, first
     assert {compared["a"]["run_id"], compared["b"]["run_id"]} == {same, other}
     command("baseline", "set", image_set, TASK, other)
     assert other in command("baseline", "show", image_set, TASK)
+
+
+def test_what_is_old_is_pruned_and_what_is_lost_comes_back_from_the_backup(
+    service, ui, image_set, first, command, tmp_path
+):
+    client = service.client("root")
+    kept = rerun(ui, image_set, first, {"prompt": "Read it once more; answer with JSON."})
+    old = ui.await_end(ui.launch("batch_extract", partition_tags(image_set, OTHER_TASK)))[run_tags.RUN_ID]
+    ui.await_end(ui.launch("batch_extract", partition_tags(image_set, OTHER_TASK)))
+    age(service, "artifacts", 200)
+
+    assert "batch runs" in command("prune", "--older-than", "90d")
+    assert client.get(f"/v1/runs/{old}").status_code == 200
+    command("prune", "--older-than", "90d", "--yes")
+    assert client.get(f"/v1/runs/{old}").status_code == 404
+    # The latest stays, and the run that it repeats.
+    before = {run_id: client.get(f"/v1/runs/{run_id}").json() for run_id in (first, kept)}
+
+    archive = tmp_path / "backup.tar.gz"
+    command("backup", str(archive), "--inputs")
+    shutil.rmtree(service.home / "artifacts")
+    assert client.get(f"/v1/runs/{kept}").status_code == 404
+    command("restore", str(archive))
+    assert {run_id: client.get(f"/v1/runs/{run_id}").json() for run_id in before} == before
+
+
+def age(service, table, days):
+    """Make a table's rows older."""
+    url = make_url(service.database_url)
+    with psycopg.connect(user=url.username, dbname=url.database, autocommit=True, **url.query) as connection:
+        statement = "UPDATE ocrlty.{} SET created_at = created_at - make_interval(days => {})"
+        connection.execute(sql.SQL(statement).format(sql.Identifier(table), sql.Literal(days)))
 
 
 def test_a_set_is_scheduled_where_the_ui_shows_it(ui, image_set, first, command):
