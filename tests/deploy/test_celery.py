@@ -14,7 +14,9 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from ocrlty_pipeline.orchestration.jobs import BATCH_EXTRACT
+from ocrlty_pipeline.orchestration.jobs import BATCH_EXTRACT, BATCH_EXTRACT_SHARDED, IN_SHARDS
+from ocrlty_pipeline.orchestration.launch import RunRequest, single_worker, start_run
+from ocrlty_pipeline.orchestration.partitions import batch_partition_key
 from ocrlty_pipeline.orchestration.stack import dagster_instance, running_stack
 from ocrlty_pipeline.settings import load_settings
 from tests.support.daemon import import_images, open_queue, running_daemon
@@ -127,3 +129,27 @@ def test_a_run_whose_celery_worker_is_killed_is_continued_by_another(tmp_path, m
         calls = server.calls()
     assert len(calls.images) == COUNT
     assert calls.calls <= COUNT + 2  # those in flight when it died
+
+
+@pytest.mark.usefixtures("environment")
+def test_the_shards_of_a_run_are_tasks_of_celery_s_workers(tmp_path, monkeypatch):
+    """A warm worker executes the run itself: as a task of Celery's, it would take a place that its shards need."""
+    monkeypatch.setenv("JOBS_SHARD_EXECUTOR", "celery")
+    shutil.copy(ROOT / "dagster.yaml", tmp_path / "dagster" / "dagster.yaml")
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(openai_server())
+        monkeypatch.setenv("VLLM_BASE_URL", server.base_url)
+        settings = stack.enter_context(running_stack(load_settings()))
+        instance = stack.enter_context(dagster_instance())
+        import_images(settings, instance, 6, TASK)
+        for number in (1, 2):
+            stack.enter_context(start_worker(number, tmp_path / f"worker-{number}.log"))
+        pool = stack.enter_context(single_worker(instance, settings))
+        config = {"backend": "vllm", "concurrency": 2, "shard_size": 2}
+        request = RunRequest(BATCH_EXTRACT_SHARDED, batch_partition_key("s", TASK), {IN_SHARDS: config})
+        run = start_run(instance, request, pool).wait()
+        assert run.status is dg.DagsterRunStatus.SUCCESS
+        told = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)
+        tasks = [entry for entry in told if "celery task" in entry.message and ".shard[" in (entry.step_key or "")]
+        assert len(tasks) == 3
+        assert server.calls().calls == 6
