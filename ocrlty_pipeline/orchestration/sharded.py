@@ -12,10 +12,8 @@ import dagster as dg
 from pydantic import Field
 
 from ocrlty_pipeline.batches.progress import Progress
-from ocrlty_pipeline.batches.runner import BatchOutcome
 from ocrlty_pipeline.batches.shards import Shard, close_shards, extract_shard, open_shards
 from ocrlty_pipeline.errors import ConfigError
-from ocrlty_pipeline.evaluation.results import Evaluation
 from ocrlty_pipeline.orchestration.asset_checks import EVALUATION, EXTRACTIONS, check_evaluation, check_extractions
 from ocrlty_pipeline.orchestration.assets.evaluations import EvaluationConfig, score_run
 from ocrlty_pipeline.orchestration.assets.extractions import raise_unless_succeeded
@@ -117,8 +115,9 @@ def close_run(context: dg.OpExecutionContext, config: ShardedBatchConfig, ocrlty
     services = ocrlty.services
     with as_dagster_failures():
         outcome = close_shards(services, batch_request(context, config, services, None))
-        _materialize(context, ocrlty, EXTRACTIONS, outcome, extraction_metadata(services, outcome))
-    raise_unless_succeeded(context, outcome)
+        places = save_outcome(services, outcome, context.log)
+        raise_unless_succeeded(context, outcome)
+        _materialize(context, EXTRACTIONS, {**extraction_metadata(services, outcome), **places})
     _check(context, check_extractions(outcome.header))
 
 
@@ -134,23 +133,15 @@ def evaluate_run(context: dg.OpExecutionContext, config: EvaluationConfig, ocrlt
         scored = score_run(context, config, services)
         if scored is None:
             return
-        _materialize(context, ocrlty, EVALUATION, scored, evaluation_metadata(services, scored))
+        places = save_outcome(services, scored, context.log)
+        _materialize(context, EVALUATION, {**evaluation_metadata(services, scored), **places})
     _check(context, [*check_evaluation(scored), check_baseline(services, scored)])
 
 
-def _materialize(
-    context: dg.OpExecutionContext,
-    ocrlty: OcrltyResource,
-    key: dg.AssetKey,
-    outcome: BatchOutcome | Evaluation,
-    metadata: Mapping[str, Any],
-) -> None:
-    """Store what came of a step, and show it where the same done in one step is shown: on its asset's partition."""
-    places = save_outcome(ocrlty.services, outcome, context.log)
-    dimensions = {key: value for key, value in context.run.tags.items() if key.startswith("dagster/partition/")}
-    context.log_event(
-        dg.AssetMaterialization(key, partition=context.partition_key, tags=dimensions, metadata={**metadata, **places})
-    )
+def _materialize(context: dg.OpExecutionContext, key: dg.AssetKey, metadata: Mapping[str, Any]) -> None:
+    """Show what came of a step where the same done in one step is shown: on its asset's partition."""
+    dimensions = {name: value for name, value in context.run.tags.items() if name.startswith("dagster/partition/")}
+    context.log_event(dg.AssetMaterialization(key, partition=context.partition_key, tags=dimensions, metadata=metadata))
 
 
 def _check(context: dg.OpExecutionContext, results: list[dg.AssetCheckResult]) -> None:

@@ -12,13 +12,20 @@ import pytest
 from ocrlty_pipeline.orchestration import run_tags
 from ocrlty_pipeline.orchestration.code_location import resolved_job
 from ocrlty_pipeline.orchestration.jobs import BATCH_EXTRACT_SHARDED, IN_SHARDS
-from ocrlty_pipeline.orchestration.launch import RunRequest, register_image_set, single_worker, start_run
+from ocrlty_pipeline.orchestration.launch import (
+    RunRequest,
+    failure_message,
+    register_image_set,
+    single_worker,
+    start_run,
+)
 from ocrlty_pipeline.orchestration.partitions import batch_partition_key, batch_partitions
 from ocrlty_pipeline.orchestration.sharded import build_sharded_job
 from ocrlty_pipeline.services import open_services
 from ocrlty_pipeline.settings import Settings
-from tests.pipeline.orchestration.conftest import CANCELED, SUCCESS
+from tests.pipeline.orchestration.conftest import CANCELED, FAILURE, SUCCESS
 from tests.support.daemon import import_images
+from tests.support.openai_answers import completed
 from tests.support.openai_server import openai_server
 from tests.support.waiting import wait_until
 
@@ -125,6 +132,20 @@ def test_a_shard_whose_process_is_killed_is_retried_alone(start, instance, servi
     batch = asyncio.run(services.runs.load(services.runs.find(run_id)))
     assert (batch.ok_count, len(batch.items)) == (COUNT, COUNT)
     assert COUNT <= model.calls().calls <= COUNT + 1  # the one in flight when it died
+
+
+def test_a_run_of_which_nothing_came_fails_with_its_artifact_and_materializes_nothing(
+    start, instance, services, model, monkeypatch
+):
+    monkeypatch.setenv("JOBS_SHARD_EXECUTOR", "in_process")
+    monkeypatch.setenv("VLLM_RETRY_MAX_ATTEMPTS", "1")
+    model.script(*[completed("no JSON")] * COUNT * 4)
+    run = start(concurrency=4).wait()
+    assert run.status is FAILURE
+    batch = asyncio.run(services.runs.load(services.runs.find(run.tags[run_tags.RUN_ID])))
+    assert (batch.status, batch.ok_count, batch.error_count) == ("failed", 0, COUNT)
+    assert f"0 of {COUNT} images extracted" in failure_message(instance, run)
+    assert materialized(instance, "extractions") is None
 
 
 def test_a_cancelled_run_goes_on_where_it_was(start, services, model):
