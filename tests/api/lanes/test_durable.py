@@ -10,7 +10,7 @@ from psycopg import sql
 from sqlalchemy import event, make_url, text
 
 from ocrlty_api.lanes.durable import PASSED_AT_MOST, READ_AT_LEAST
-from ocrlty_api.lanes.submitted import find_submitted
+from ocrlty_api.lanes.submitted import find_all_submitted, find_submitted
 from ocrlty_pipeline.errors import StorageUnavailableError
 from ocrlty_pipeline.orchestration.jobs import EXTRACT
 from ocrlty_pipeline.orchestration.launch import resolved_job
@@ -151,6 +151,15 @@ def test_a_submission_is_looked_up_in_one_query(instance, lane, jobs):
     with statements(instance) as said:
         found = asyncio.run(find_submitted(lane._shared, "s"))
     assert (found.dagster_run_id, found.content, found.is_job, found.broken_off) == (job_id, "c", True, False)
+    assert len(said) == 1
+
+
+def test_many_submissions_are_looked_up_in_one_query_and_the_newest_run_of_each_is_found(instance, lane, jobs):
+    jobs.create(submission="s", content="c")
+    newest, other = jobs.create(submission="s", content="d"), jobs.create(submission="t", content="c")
+    with statements(instance) as said:
+        found = asyncio.run(find_all_submitted(lane._shared, ["t", "none", "s"]))
+    assert [one and (one.dagster_run_id, one.content) for one in found] == [(other, "c"), None, (newest, "d")]
     assert len(said) == 1
 
 
