@@ -89,7 +89,7 @@ async def prepare_run(shared: SharedInstance, request: BatchRunRequest) -> tuple
         wanted = request.of_dagster()
         return wanted.run_config, run_tags_of(wanted)
 
-    return await asyncio.to_thread(prepare)
+    return await shared.ask(prepare)
 
 
 class BatchLane:
@@ -102,6 +102,7 @@ class BatchLane:
 
     def __init__(self, shared: SharedInstance, closing: asyncio.Event) -> None:
         settings = shared.settings
+        self._shared = shared
         self._instance = shared.instance
         self._closing = closing
         self._workers = settings.online_batch_workers
@@ -139,17 +140,18 @@ class BatchLane:
         Raises:
             BusyError: as many batches wait as may.
             WorkerDiedError: nothing executes batches any more.
+            StorageUnavailableError: the database cannot be reached.
         """
         self.check_room()
         self._starting += 1
         try:
-            run_id = await asyncio.to_thread(self._create, request, tags)
+            run_id = await self._shared.tell(self._create, request, tags)
             self._executions[run_id] = _Execution(self._loop.create_future())
             try:
                 self._pool.submit(run_id)
             except WorkerDiedError as error:
                 del self._executions[run_id]
-                await asyncio.to_thread(end_run, self._instance, run_id, error.message)
+                await self._shared.ask(end_run, self._instance, run_id, error.message, patience_s=0)
                 raise
         finally:
             self._starting -= 1
@@ -159,6 +161,9 @@ class BatchLane:
         """Wait for the end of a run. When the last one who waits is cancelled, so is the run.
 
         Not so where it is the service that ends: then the run is handed back.
+
+        Raises:
+            StorageUnavailableError: the database cannot be reached.
         """
         execution = self._executions.get(run_id)
         if execution is None:
@@ -170,15 +175,15 @@ class BatchLane:
             execution.waiting -= 1
             if not execution.waiting and not execution.ended.done() and not self._closing.is_set():
                 await self.cancel(run_id)
-        return await asyncio.to_thread(self._ended, run_id)
+        return await self._shared.ask(self._ended, run_id)
 
     async def cancel(self, run_id: str) -> None:
         """Ask a run of this lane to end: what is done stays."""
-        await asyncio.to_thread(self._report_canceling, run_id)
+        await self._shared.ask(self._report_canceling, run_id)
         self._pool.cancel(run_id)
 
     async def _wait_elsewhere(self, run_id: str) -> EndedBatch:
-        while not (ended := await asyncio.to_thread(self._ended_if_finished, run_id)):  # noqa: ASYNC110 -- no event comes
+        while not (ended := await self._shared.ask(self._ended_if_finished, run_id)):  # noqa: ASYNC110 -- no event comes
             await asyncio.sleep(LOOK_S)
         return ended
 
