@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import dagster as dg
+from dagster._core.storage.tags import MAX_RETRIES_TAG
 
 from ocrlty_api.lanes.instance import SharedInstance
-from ocrlty_pipeline.errors import BusyError, WorkerDiedError
+from ocrlty_pipeline.errors import BusyError, StorageUnavailableError, WorkerDiedError
 from ocrlty_pipeline.orchestration import run_tags
 from ocrlty_pipeline.orchestration.launch import (
     RunFailure,
@@ -120,6 +121,9 @@ class BatchLane:
 
     async def __aexit__(self, *_: object) -> None:
         """End what is left; Dagster's daemon starts such a run again, which continues its batch."""
+        # Where the database is away, those that wait are left to whoever sends them again.
+        with suppress(StorageUnavailableError):
+            await self._shared.ask(self._hand_back_waiting, list(self._executions))
         await asyncio.to_thread(self._pool.close)
 
     def check_room(self) -> None:
@@ -201,7 +205,15 @@ class BatchLane:
 
     def _create(self, request: BatchRunRequest, tags: Mapping[str, str]) -> str:
         register_image_set(self._instance, request.image_set)
-        return create_run(self._instance, request.of_dagster(), tags)
+        # As long as the service lives, a client is told of the failure, and sends the batch again or not.
+        once = {**tags, MAX_RETRIES_TAG: "0"}
+        return create_run(self._instance, request.of_dagster(), once, may_be_retried=True)
+
+    def _hand_back_waiting(self, run_ids: list[str]) -> None:
+        """Those under way are handed back by their workers, who alone write their tags."""
+        waiting = dg.RunsFilter(run_ids=run_ids, statuses=[dg.DagsterRunStatus.NOT_STARTED])
+        for run in self._instance.get_runs(waiting) if run_ids else []:
+            self._instance.add_run_tags(run.run_id, {MAX_RETRIES_TAG: str(self._instance.run_retries_max_retries)})
 
     def _report_canceling(self, run_id: str) -> None:
         run = self._instance.get_run_by_id(run_id)

@@ -90,11 +90,13 @@ def test_a_batch_in_execution_and_one_that_waits_are_continued_by_dagster(servic
     wait_until(lambda: continued(service), 180)
     service.api.restart()
     alice = service.client("alice")
-    for run_id, request in requests.items():
-        answer = succeeded(alice.get(f"/v1/runs/{run_id}"))
+    for request in requests.values():
+        answer = succeeded(alice.post(UPLOAD, **request))
         assert (answer["status"], answer["ok_count"], answer["error_count"]) == ("succeeded", COUNT, 0)
-        again = succeeded(alice.post(UPLOAD, **request))
-        assert [item["request_id"] for item in again["items"]] == [item["request_id"] for item in answer["items"]]
+        assert [item["file"] for item in answer["items"]] == [name for _, (name, *_) in request["files"]]
+        stored = succeeded(alice.get(f"/v1/runs/{answer['run_id']}"))
+        assert [item["request_id"] for item in stored["items"]] == [item["request_id"] for item in answer["items"]]
+    assert len(dagster_runs(service)) == 4
     # What was under way when the service ended was finished first: each image was paid for once.
     sent_images = model.calls().images
     assert [sent_images.get(sha256(data), 0) for data in [*first.values(), *second.values()]] == [1] * 2 * COUNT

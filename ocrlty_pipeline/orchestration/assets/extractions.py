@@ -6,7 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 from dagster import DagsterExecutionInterruptedError
-from dagster._core.storage.tags import RETRY_ON_ASSET_OR_OP_FAILURE_TAG
+from dagster._core.storage.tags import MAX_RETRIES_TAG, RETRY_ON_ASSET_OR_OP_FAILURE_TAG
 from pydantic import Field
 
 from ocrlty_pipeline.batches.execution import (
@@ -188,7 +188,8 @@ def _raise_unless_succeeded(context: dg.AssetExecutionContext, outcome: BatchOut
         raise DagsterExecutionInterruptedError
     if header.status == "canceled":
         # Its worker was told to stop: as a failure that is retried, the batch is handed back.
-        context.instance.add_run_tags(context.run.run_id, {RETRY_ON_ASSET_OR_OP_FAILURE_TAG: "true"})
+        retried = {MAX_RETRIES_TAG: str(context.instance.run_retries_max_retries)}
+        context.instance.add_run_tags(context.run.run_id, {RETRY_ON_ASSET_OR_OP_FAILURE_TAG: "true", **retried})
         raise dg.Failure("Its worker was told to stop; the batch continues in a retry.", allow_retries=False)
     if header.status == "failed":
         done = f"{header.ok_count} of {header.item_count} images extracted, kept in {outcome.rel}"
