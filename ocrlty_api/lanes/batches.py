@@ -211,8 +211,10 @@ class BatchLane:
 
     def _hand_back_waiting(self, run_ids: list[str]) -> None:
         """Those under way are handed back by their workers, who alone write their tags."""
+        if not run_ids:
+            return
         waiting = dg.RunsFilter(run_ids=run_ids, statuses=[dg.DagsterRunStatus.NOT_STARTED])
-        for run in self._instance.get_runs(waiting) if run_ids else []:
+        for run in self._instance.get_runs(waiting):
             self._instance.add_run_tags(run.run_id, {MAX_RETRIES_TAG: str(self._instance.run_retries_max_retries)})
 
     def _report_canceling(self, run_id: str) -> None:
