@@ -5,7 +5,6 @@ Belongs here: from a checked request to a job's id. Does not: checking (`extract
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Mapping
 from pathlib import PurePosixPath
@@ -19,7 +18,6 @@ from ocrlty_api.batching import BatchDraft
 from ocrlty_api.errors import ConflictError
 from ocrlty_api.incoming.contents import content_digest
 from ocrlty_api.lanes.batches import owner_tags, prepare_run
-from ocrlty_api.lanes.submitted import find_submitted
 from ocrlty_api.schemas.extracts import ExtractJobBody
 from ocrlty_api.state import AppState
 from ocrlty_api.submissions import Submission, submit_once
@@ -65,7 +63,7 @@ async def check_id_for(state: AppState, key: Principal, wanted: ExtractRequest) 
     sha256 = _sha256(wanted)
     submission = _submission(key, wanted, sha256)
     # A job that still waits would find its id taken.
-    submission.refuse_other(await find_submitted(state.shared, submission.id))
+    submission.refuse_other(await state.submitted.ask(submission.id))
     return await _is_extracted(state, wanted, sha256)
 
 
@@ -114,7 +112,7 @@ async def _is_extracted(state: AppState, wanted: ExtractRequest, sha256: str) ->
     Raises:
         ConflictError: the id stands for an extract with other content.
     """
-    row = await asyncio.to_thread(state.services.index.find, "extract", wanted.request_id)
+    row = await state.extract_rows.ask(wanted.request_id)
     if row is None:
         return False
     taken = ConflictError(f"request_id {wanted.request_id!r} is in use with other content; choose another.")

@@ -9,7 +9,9 @@ from collections.abc import Awaitable
 import httpx2
 from sqlalchemy import Engine, text
 
+from ocrlty_api.request_context import HEADER
 from ocrlty_api.schemas.service import PartReadiness, Readiness
+from ocrlty_pipeline.errors import ConfigError
 from ocrlty_pipeline.services import Services
 from ocrlty_pipeline.settings import Settings
 
@@ -53,6 +55,9 @@ async def _part(name: str, question: Awaitable[None]) -> PartReadiness:
             await question
     except TimeoutError:
         return PartReadiness(status="error", message=f"No answer within {TIMEOUT_S:g} s.")
+    except ConfigError as error:
+        _log.warning("Not ready: %s: %s", name, error)
+        return PartReadiness(status="error", message=error.message)
     except Exception as error:  # noqa: BLE001  # whatever it is, the part cannot be used
         _log.warning("Not ready: %s: %s", name, error)
         return PartReadiness(status="error", message="It cannot be reached; the service's log says why.")
@@ -71,7 +76,24 @@ async def _ask_model(settings: Settings) -> None:
     key = settings.vllm_api_key
     headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key else {}
     async with httpx2.AsyncClient(timeout=TIMEOUT_S, headers=headers) as client:
-        (await client.get(f"{settings.vllm_base_url}/models")).raise_for_status()
+        answer = await client.get(f"{settings.vllm_base_url}/models")
+    if _is_ours(answer):
+        raise ConfigError(
+            "VLLM_BASE_URL leads to an OCRlty service, most likely this one: both have port 8000 by default. Start one "
+            "of them on another port, and have VLLM_BASE_URL name the model server's."
+        )
+    answer.raise_for_status()
+
+
+def _is_ours(answer: httpx2.Response) -> bool:
+    """Whether an OCRlty service refused the call."""
+    if answer.is_success or HEADER not in answer.headers:
+        return False
+    try:
+        error = answer.json()["error"]
+    except (ValueError, KeyError, TypeError):
+        return False
+    return isinstance(error, dict) and error.get("request_id") == answer.headers[HEADER]
 
 
 async def _ask_webserver(url: str) -> None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -16,17 +17,25 @@ from ocrlty_api.lanes.graphql import Webserver
 from ocrlty_api.lanes.instance import SharedInstance, shared_instance
 from ocrlty_api.lanes.online import OnlineLane, online_lane
 from ocrlty_api.lanes.run_counts import RunCounts
+from ocrlty_api.lanes.submitted import SubmittedRun, find_all_submitted
 from ocrlty_api.lanes.watching import JobWatcher
 from ocrlty_api.metrics import Metrics
 from ocrlty_api.readiness import ReadinessProbe
+from ocrlty_pipeline.artifacts.index import ArtifactIndex, IndexRow
 from ocrlty_pipeline.outbound import OutboundClient
 from ocrlty_pipeline.services import Services
 from ocrlty_pipeline.settings import Settings
+from ocrlty_pipeline.together import Together
 
 
 @dataclass(frozen=True, slots=True)
 class AppState:
-    """The parts of one running application."""
+    """The parts of one running application.
+
+    Attributes:
+        submitted: the newest run of a submission, by its id.
+        extract_rows: the index's row of an extract, by its request_id.
+    """
 
     settings: Settings
     services: Services
@@ -42,6 +51,8 @@ class AppState:
     batches: BatchLane
     durable: DurableLane
     watcher: JobWatcher
+    submitted: Together[str, SubmittedRun | None]
+    extract_rows: Together[str, IndexRow | None]
 
 
 @asynccontextmanager
@@ -77,7 +88,13 @@ async def open_state(settings: Settings, metrics: Metrics, closing: asyncio.Even
             batches=await stack.enter_async_context(BatchLane(shared, closing)),
             durable=durable,
             watcher=JobWatcher(durable),
+            submitted=Together(partial(find_all_submitted, shared)),
+            extract_rows=Together(partial(_extract_rows, services.index)),
         )
+
+
+async def _extract_rows(index: ArtifactIndex, request_ids: list[str]) -> list[IndexRow | None]:
+    return await asyncio.to_thread(index.find_all, "extract", request_ids)
 
 
 def app_state(request: Request) -> AppState:

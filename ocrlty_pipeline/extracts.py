@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from ocrlty_pipeline.artifacts.index import ArtifactIndex, IndexRow, extract_row
+from ocrlty_pipeline.artifacts.index import IndexRow, extract_row
 from ocrlty_pipeline.artifacts.keys import check_id, extract_key
 from ocrlty_pipeline.attempts import AttemptPolicy
 from ocrlty_pipeline.backends.base import Backend
@@ -25,6 +25,7 @@ from ocrlty_pipeline.overrides import Overrides
 from ocrlty_pipeline.records import Auth, ExtractRecord
 from ocrlty_pipeline.services import Services
 from ocrlty_pipeline.settings import Settings
+from ocrlty_pipeline.together import Together
 
 OVERRIDES_SHA256 = "overrides_sha256"
 
@@ -79,7 +80,8 @@ class Extracts:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._backends: dict[tuple[str | None, str | None], Backend] = {}
-        self._index = _IndexWriter(services.index)
+        self._rows: Together[str, IndexRow | None] = Together(self._find)
+        self._new_rows: Together[IndexRow, None] = Together(self._add)
 
     async def extract(self, request: ExtractRequest, dagster_run_id: str) -> StoredExtract:
         """Extract one image and store the record; what is wrong with image, call or answer stands in the record.
@@ -109,8 +111,15 @@ class Extracts:
         for backend in self._backends.values():
             await backend.aclose()
 
+    async def _find(self, request_ids: list[str]) -> list[IndexRow | None]:
+        return await asyncio.to_thread(self._services.index.find_all, "extract", request_ids)
+
+    async def _add(self, rows: list[IndexRow]) -> list[None]:
+        await asyncio.to_thread(self._services.index.add, rows)
+        return [None] * len(rows)
+
     async def _existing(self, request: ExtractRequest) -> StoredExtract | None:
-        row = await asyncio.to_thread(self._services.index.find, "extract", request.request_id)
+        row = await self._rows.ask(request.request_id)
         return None if row is None else await self._reused(request, row.rel_ref)
 
     async def _reused(self, request: ExtractRequest, rel: str) -> StoredExtract:
@@ -138,9 +147,9 @@ class Extracts:
         except ArtifactConflictError:
             # Another process was asked the same at the same time, or this one died before it wrote the index.
             stored = await self._reused(request, rel)
-            await self._index.add(extract_row(rel, stored.record, services.store))
+            await self._new_rows.ask(extract_row(rel, stored.record, services.store))
             return stored
-        await self._index.add(extract_row(rel, record, services.store))
+        await self._new_rows.ask(extract_row(rel, record, services.store))
         return StoredExtract(record, rel)
 
     def _context(self, request: ExtractRequest, dagster_run_id: str) -> ExtractionContext:
@@ -167,39 +176,6 @@ def is_record_of(record: ExtractRecord, request: ExtractRequest, image_sha256: s
     """Whether a record under the request's id is what the request asks for."""
     found = (record.task_id, record.auth.key_id, *map(record.input.get, ("image_sha256", OVERRIDES_SHA256)))
     return found == (request.task_id, request.auth.key_id, image_sha256, request.overrides.sha256)
-
-
-class _IndexWriter:
-    """Writes rows one transaction at a time; those that come meanwhile share the next one."""
-
-    def __init__(self, index: ArtifactIndex) -> None:
-        self._index = index
-        self._waiting: list[tuple[IndexRow, asyncio.Future[None]]] = []
-        self._turn = asyncio.Lock()
-
-    async def add(self, row: IndexRow) -> None:
-        """Return when the row is durable.
-
-        Raises:
-            StorageUnavailableError: the database cannot be reached.
-        """
-        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((row, written))
-        async with self._turn:
-            if not written.done():
-                await self._write()
-        await written
-
-    async def _write(self) -> None:
-        shared, self._waiting = self._waiting, []
-        try:
-            await asyncio.to_thread(self._index.add, [row for row, _ in shared])
-        except Exception as error:  # noqa: BLE001 -- every one that waits raises it; none may wait for ever
-            for _, written in shared:
-                written.set_exception(error)
-        else:
-            for _, written in shared:
-                written.set_result(None)
 
 
 def _described(request: ExtractRequest) -> dict[str, Any]:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import dagster as dg
+from dagster._core.storage.tags import MAX_RETRIES_TAG
 
 from ocrlty_api.lanes.instance import SharedInstance
-from ocrlty_pipeline.errors import BusyError, WorkerDiedError
+from ocrlty_pipeline.errors import BusyError, StorageUnavailableError, WorkerDiedError
 from ocrlty_pipeline.orchestration import run_tags
 from ocrlty_pipeline.orchestration.launch import (
     RunFailure,
@@ -89,7 +90,7 @@ async def prepare_run(shared: SharedInstance, request: BatchRunRequest) -> tuple
         wanted = request.of_dagster()
         return wanted.run_config, run_tags_of(wanted)
 
-    return await asyncio.to_thread(prepare)
+    return await shared.ask(prepare)
 
 
 class BatchLane:
@@ -102,6 +103,7 @@ class BatchLane:
 
     def __init__(self, shared: SharedInstance, closing: asyncio.Event) -> None:
         settings = shared.settings
+        self._shared = shared
         self._instance = shared.instance
         self._closing = closing
         self._workers = settings.online_batch_workers
@@ -119,6 +121,9 @@ class BatchLane:
 
     async def __aexit__(self, *_: object) -> None:
         """End what is left; Dagster's daemon starts such a run again, which continues its batch."""
+        # Where the database is away, those that wait are left to whoever sends them again.
+        with suppress(StorageUnavailableError):
+            await self._shared.ask(self._hand_back_waiting, list(self._executions))
         await asyncio.to_thread(self._pool.close)
 
     def check_room(self) -> None:
@@ -139,17 +144,18 @@ class BatchLane:
         Raises:
             BusyError: as many batches wait as may.
             WorkerDiedError: nothing executes batches any more.
+            StorageUnavailableError: the database cannot be reached.
         """
         self.check_room()
         self._starting += 1
         try:
-            run_id = await asyncio.to_thread(self._create, request, tags)
+            run_id = await self._shared.tell(self._create, request, tags)
             self._executions[run_id] = _Execution(self._loop.create_future())
             try:
                 self._pool.submit(run_id)
             except WorkerDiedError as error:
                 del self._executions[run_id]
-                await asyncio.to_thread(end_run, self._instance, run_id, error.message)
+                await self._shared.ask(end_run, self._instance, run_id, error.message, patience_s=0)
                 raise
         finally:
             self._starting -= 1
@@ -159,6 +165,9 @@ class BatchLane:
         """Wait for the end of a run. When the last one who waits is cancelled, so is the run.
 
         Not so where it is the service that ends: then the run is handed back.
+
+        Raises:
+            StorageUnavailableError: the database cannot be reached.
         """
         execution = self._executions.get(run_id)
         if execution is None:
@@ -170,15 +179,15 @@ class BatchLane:
             execution.waiting -= 1
             if not execution.waiting and not execution.ended.done() and not self._closing.is_set():
                 await self.cancel(run_id)
-        return await asyncio.to_thread(self._ended, run_id)
+        return await self._shared.ask(self._ended, run_id)
 
     async def cancel(self, run_id: str) -> None:
         """Ask a run of this lane to end: what is done stays."""
-        await asyncio.to_thread(self._report_canceling, run_id)
+        await self._shared.ask(self._report_canceling, run_id)
         self._pool.cancel(run_id)
 
     async def _wait_elsewhere(self, run_id: str) -> EndedBatch:
-        while not (ended := await asyncio.to_thread(self._ended_if_finished, run_id)):  # noqa: ASYNC110 -- no event comes
+        while not (ended := await self._shared.ask(self._ended_if_finished, run_id)):  # noqa: ASYNC110 -- no event comes
             await asyncio.sleep(LOOK_S)
         return ended
 
@@ -196,7 +205,17 @@ class BatchLane:
 
     def _create(self, request: BatchRunRequest, tags: Mapping[str, str]) -> str:
         register_image_set(self._instance, request.image_set)
-        return create_run(self._instance, request.of_dagster(), tags)
+        # As long as the service lives, a client is told of the failure, and sends the batch again or not.
+        once = {**tags, MAX_RETRIES_TAG: "0"}
+        return create_run(self._instance, request.of_dagster(), once, may_be_retried=True)
+
+    def _hand_back_waiting(self, run_ids: list[str]) -> None:
+        """Those under way are handed back by their workers, who alone write their tags."""
+        if not run_ids:
+            return
+        waiting = dg.RunsFilter(run_ids=run_ids, statuses=[dg.DagsterRunStatus.NOT_STARTED])
+        for run in self._instance.get_runs(waiting):
+            self._instance.add_run_tags(run.run_id, {MAX_RETRIES_TAG: str(self._instance.run_retries_max_retries)})
 
     def _report_canceling(self, run_id: str) -> None:
         run = self._instance.get_run_by_id(run_id)

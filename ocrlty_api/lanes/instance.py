@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import ParamSpec, TypeVar
@@ -16,7 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from ocrlty_pipeline.errors import StorageUnavailableError
 from ocrlty_pipeline.orchestration.stack import dagster_instance, running_stack
-from ocrlty_pipeline.orchestration.warm.instances import pool_connections
+from ocrlty_pipeline.orchestration.warm.instances import pool_connections, reconnect
 from ocrlty_pipeline.settings import Settings
 
 # Of Dagster's storage, when the database is away or takes too long.
@@ -39,11 +39,31 @@ class SharedInstance:
         Raises:
             StorageUnavailableError: the database cannot be reached.
         """
-        try:
+        with _away_is_unavailable():
             return await asyncio.to_thread(_asked, partial(question, *args, **kwargs))
-        except AWAY as error:
-            reason = " ".join(str(error).split())
-            raise StorageUnavailableError(f"Dagster's database cannot be reached: {reason}") from error
+
+    async def tell(self, change: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call once, in a thread, what must not happen twice; stale connections are replaced before.
+
+        Raises:
+            StorageUnavailableError: the database cannot be reached.
+        """
+
+        def change_once() -> T:
+            reconnect(self.instance)
+            return change(*args, **kwargs)
+
+        with _away_is_unavailable():
+            return await asyncio.to_thread(change_once)
+
+
+@contextmanager
+def _away_is_unavailable() -> Iterator[None]:
+    try:
+        yield
+    except AWAY as error:
+        reason = " ".join(str(error).split())
+        raise StorageUnavailableError(f"Dagster's database cannot be reached: {reason}") from error
 
 
 @asynccontextmanager

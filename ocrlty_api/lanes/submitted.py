@@ -37,9 +37,18 @@ async def find_submitted(shared: SharedInstance, submission: str) -> SubmittedRu
         StorageUnavailableError: the database cannot be reached.
     """
     runs = await shared.ask(shared.instance.get_runs, dg.RunsFilter(tags={run_tags.SUBMISSION: submission}), limit=1)
-    if not runs:
-        return None
-    run = runs[0]
+    return _submitted(runs[0]) if runs else None
+
+
+async def find_all_submitted(shared: SharedInstance, submissions: list[str]) -> list[SubmittedRun | None]:
+    """What `find_submitted` answers to each, in one query."""
+    runs = await shared.ask(shared.instance.get_runs, dg.RunsFilter(tags={run_tags.SUBMISSION: submissions}))
+    # They come newest first.
+    newest = {run.tags[run_tags.SUBMISSION]: run for run in reversed(runs)}
+    return [_submitted(run) if (run := newest.get(submission)) is not None else None for submission in submissions]
+
+
+def _submitted(run: dg.DagsterRun) -> SubmittedRun:
     return SubmittedRun(
         # A job is known by its first run, whichever retry of it is the newest.
         dagster_run_id=(run.root_run_id or run.run_id) if run_tags.JOB in run.tags else run.run_id,

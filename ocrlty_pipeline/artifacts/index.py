@@ -160,6 +160,12 @@ class ArtifactIndex:
     def find(self, kind: ArtifactKind, artifact_id: str) -> IndexRow | None:
         return self._first(_rows(kind).where(_TABLE.c.artifact_id == artifact_id))
 
+    def find_all(self, kind: ArtifactKind, artifact_ids: Sequence[str]) -> list[IndexRow | None]:
+        """What `find` answers to each, in one query."""
+        wanted = bindparam("ids", list(artifact_ids), type_=ARRAY(Text))
+        found = {row.artifact_id: row for row in self._all(_rows(kind).where(_TABLE.c.artifact_id == any_(wanted)))}
+        return [found.get(artifact_id) for artifact_id in artifact_ids]
+
     def latest_batch(self, image_set: str, task_id: str) -> IndexRow | None:
         """The newest batch run of an image set through a task."""
         same = _rows("batch").where(_TABLE.c.image_set == image_set, _TABLE.c.task_id == task_id)

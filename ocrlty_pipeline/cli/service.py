@@ -19,7 +19,7 @@ from ocrlty_pipeline.artifacts.store import ArtifactStore
 from ocrlty_pipeline.cli.interrupts import interrupts
 from ocrlty_pipeline.cli.output import results, say
 from ocrlty_pipeline.deployment import deployment_file
-from ocrlty_pipeline.errors import OcrltyError
+from ocrlty_pipeline.errors import ConfigError, OcrltyError
 from ocrlty_pipeline.orchestration.stack import STACK_VARIABLES, running_stack
 from ocrlty_pipeline.settings import Settings, load_settings
 
@@ -28,6 +28,7 @@ STOP_TIMEOUT_S = 20.0
 API_GRACE_S = 15
 # The webserver has no login, and the API may have none: they listen where nobody but this machine can reach them.
 HOST = "127.0.0.1"
+OWN_HOSTS = (HOST, "localhost")
 
 Port = Annotated[int, typer.Option(min=1, max=65535, help="Port of Dagster's UI.")]
 ApiPort = Annotated[int, typer.Option(min=1, max=65535, help="Port of the HTTP API.")]
@@ -45,7 +46,9 @@ def up(port: Port = 3000, api_port: ApiPort = 8000) -> None:
     Without API_KEY_PEPPER, and unless AUTH_ENABLED says otherwise, the API asks for no key: it is reachable from this
     machine only.
     """
-    with running_stack(load_settings()) as settings, interrupts() as told, ExitStack() as stack:
+    asked = load_settings()
+    _refuse_own_address(asked, api_port)
+    with running_stack(asked) as settings, interrupts() as told, ExitStack() as stack:
         url, api_url = f"http://{HOST}:{port}", f"http://{HOST}:{api_port}"
         services = [
             stack.enter_context(_process(command, settings.log_dir)) for command in _commands(settings, port, api_port)
@@ -88,6 +91,20 @@ def _asks_for_no_key(settings: Settings) -> bool:
     if "auth_enabled" in settings.model_fields_set:
         return not settings.auth_enabled
     return settings.api_key_pepper is None
+
+
+def _refuse_own_address(settings: Settings, api_port: int) -> None:
+    """
+    Raises:
+        ConfigError: the model would be looked for where the API listens; both have port 8000 by default.
+    """
+    model = httpx2.URL(settings.vllm_base_url)
+    port = model.port or (443 if model.scheme == "https" else 80)
+    if settings.inference_backend == "vllm" and port == api_port and model.host in OWN_HOSTS:
+        raise ConfigError(
+            f"VLLM_BASE_URL={settings.vllm_base_url} is the API's own address: have it name the model server, or start "
+            f"the API on another port with --api-port {api_port + 1}."
+        )
 
 
 def _announce(settings: Settings, url: str, api_url: str) -> None:

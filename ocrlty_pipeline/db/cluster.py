@@ -107,10 +107,10 @@ class Cluster:
         options = {**SERVER_OPTIONS, "unix_socket_directories": folder}
         arguments = shlex.join(part for name, value in options.items() for part in ("-c", f"{name}={value}"))
         deadline = time.monotonic() + TIMEOUT_S
-        while not self._try_start(arguments):
-            if LEFTOVER_MEMORY not in self._log_end() or time.monotonic() > deadline:
+        while (complaint := self._try_start(arguments)) is not None:
+            if LEFTOVER_MEMORY not in complaint or time.monotonic() > deadline:
                 raise StorageUnavailableError(
-                    f"The embedded PostgreSQL in {self.data_dir} does not start: {self._log_end()}; see {self.log}."
+                    f"The embedded PostgreSQL in {self.data_dir} does not start: {complaint}; see {self.log}."
                 )
             time.sleep(0.2)
         return folder
@@ -158,8 +158,9 @@ class Cluster:
             self.data_dir.rmdir()
         unfinished.rename(self.data_dir)
 
-    def _try_start(self, options: str) -> bool:
-        code, _ = self._run(
+    def _try_start(self, options: str) -> str | None:
+        """Answers why it does not start, in the words of its log, or of `pg_ctl` where it left none."""
+        code, output = self._run(
             "pg_ctl",
             "start",
             "--wait",
@@ -168,7 +169,7 @@ class Cluster:
             f"--options={options}",
             *self._here,
         )
-        return code == 0
+        return None if code == 0 else self._log_end() or output
 
     @property
     def _here(self) -> tuple[str, str]:
@@ -210,14 +211,15 @@ class Cluster:
             )
         return folder
 
-    def _log_end(self) -> str:
-        """The last complaint in the server's log."""
+    def _log_end(self) -> str | None:
+        """The last complaint in the server's log; None where there is none."""
         try:
             lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
         except FileNotFoundError:
-            return "it left no log"
+            return None
         complaints = [line for line in lines if "FATAL" in line or "PANIC" in line or "error" in line]
-        return (complaints or lines or ["its log is empty"])[-1]
+        found = complaints or lines
+        return found[-1] if found else None
 
     def _run(self, program: str, *arguments: str) -> tuple[int, str]:
         """Run one of the wheel's programs as the owner: exit code, and what it printed in one line.

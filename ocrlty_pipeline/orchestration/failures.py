@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import dagster as dg
 from dagster import DagsterExecutionInterruptedError
-from dagster._core.storage.tags import RETRY_ON_ASSET_OR_OP_FAILURE_TAG
+from dagster._core.storage.tags import MAX_RETRIES_TAG, RETRY_ON_ASSET_OR_OP_FAILURE_TAG
 
 from ocrlty_pipeline.errors import OcrltyError, StorageUnavailableError, TransientBackendError
 from ocrlty_pipeline.orchestration.progress import StepContext
@@ -37,5 +37,6 @@ def end_canceled(context: StepContext) -> NoReturn:
     """
     if asked_to_end(context):
         raise DagsterExecutionInterruptedError
-    context.instance.add_run_tags(context.run.run_id, {RETRY_ON_ASSET_OR_OP_FAILURE_TAG: "true"})
+    retried = {MAX_RETRIES_TAG: str(context.instance.run_retries_max_retries)}
+    context.instance.add_run_tags(context.run.run_id, {RETRY_ON_ASSET_OR_OP_FAILURE_TAG: "true", **retried})
     raise dg.Failure("Its worker was told to stop; the batch continues in a retry.", allow_retries=False)

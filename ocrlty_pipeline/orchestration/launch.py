@@ -17,7 +17,7 @@ import dagster as dg
 from dagster_shared.error import SerializableErrorInfo
 
 from ocrlty_pipeline.errors import WorkerDiedError
-from ocrlty_pipeline.orchestration.code_location import REPOSITORY_TAG, job_code_origin, resolved_job
+from ocrlty_pipeline.orchestration.code_location import REPOSITORY_TAG, job_code_origin, remote_job_origin, resolved_job
 from ocrlty_pipeline.orchestration.partitions import IMAGE_SET
 from ocrlty_pipeline.orchestration.progress import told_progress
 from ocrlty_pipeline.orchestration.warm.pool import PoolOptions, WarmPool
@@ -98,19 +98,27 @@ def start_run(instance: dg.DagsterInstance, request: RunRequest, pool: WarmPool)
     return LaunchedRun(instance, run_id, pool)
 
 
-def create_run(instance: dg.DagsterInstance, request: RunRequest, tags: Mapping[str, str] | None = None) -> str:
+def create_run(
+    instance: dg.DagsterInstance,
+    request: RunRequest,
+    tags: Mapping[str, str] | None = None,
+    *,
+    may_be_retried: bool = False,
+) -> str:
     """Create a run that nobody executes yet; returns its id.
 
     Args:
         instance: where it is recorded.
         request: what it executes.
         tags: further tags of the run.
+        may_be_retried: whether Dagster's daemon may execute it again, as its tags and its failure say.
     """
     run = instance.create_run_for_job(
         job_def=resolved_job(request.job),
         run_config=request.run_config,
         tags={**run_tags_of(request), **(tags or {})},
         job_code_origin=job_code_origin(request.job),
+        remote_job_origin=remote_job_origin(request.job) if may_be_retried else None,
     )
     return run.run_id
 

@@ -6,9 +6,7 @@ import tarfile
 
 import orjson
 import pytest
-from fastapi.testclient import TestClient
 
-from ocrlty_api.app import create_app
 from ocrlty_pipeline.artifacts.backup import restore
 from ocrlty_pipeline.artifacts.store import ArtifactStore
 from ocrlty_pipeline.settings import Settings
@@ -145,20 +143,3 @@ def test_what_cannot_be_scored_is_refused(dora, stored, run_id):
     error_of(dora.post(SCORE, json={"run_id": run_id, "ground_truth": TRUTH, "version": 1}), 422, "validation_error")
     for bad in ({"9.jpg": {}}, [], {}, {"0.jpg": 5}):
         error_of(dora.post(SCORE, json={"run_id": run_id, "ground_truth": bad}), 422, "ground_truth_error")
-
-
-def test_without_debug_mode_there_is_nothing_here(service, monkeypatch):
-    monkeypatch.setenv("DAGSTER_HOME", service.environment["DAGSTER_HOME"])
-    monkeypatch.setenv("DAGSTER_POSTGRES_URL", service.environment["DAGSTER_POSTGRES_URL"])
-    settings = Settings(
-        _env_file=None,
-        ocrlty_home=service.home,
-        database_url=service.database_url,
-        auth_enabled=False,
-        debug_mode=False,
-    )
-    with TestClient(create_app(settings)) as client:
-        for path in (LIST, f"{LIST}/backup.tar.gz", f"{LIST}/x", f"{LIST}/x/raw"):
-            error_of(client.get(path), 404, "not_found")
-        error_of(client.post(SCORE, json={"run_id": "x"}), 404, "not_found")
-        succeeded(client.get("/v1/runs"))

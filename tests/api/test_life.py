@@ -9,9 +9,10 @@ import httpx2
 import orjson
 import pytest
 
+from ocrlty_api.schemas.extracts import IMAGE_FIELDS
 from tests.support.openai_answers import Answer
 from tests.support.openai_server import openai_server
-from tests.support.requests import error_of, extract_body, succeeded
+from tests.support.requests import error_of, extract_body, new_image, succeeded, upload
 from tests.support.service import INHERITED, PEPPER, ROOT, free_port, running_service
 from tests.support.waiting import wait_until
 
@@ -92,12 +93,61 @@ def test_without_auth_everybody_is_an_admin_and_the_log_says_so_loudly(lone):
     assert "WARNING" in line
 
 
+# Of every option that OpenAPI says is for debuggers, a value that would do.
+DEBUG_ONLY = {
+    "debug": {"temperature": 1},
+    "image_url": "http://example.org/a.png",
+    "gt_path": "truth.json",
+    "gt_image_key": "name",
+}
+
+
+def debug_options(document):
+    """Path, media type, name and an example of the body of every debug-only option in the OpenAPI document."""
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            for media_type, content in operation.get("requestBody", {}).get("content", {}).items():
+                name = content["schema"].get("$ref", "").rpartition("/")[2]
+                schema = document["components"]["schemas"].get(name, content["schema"])
+                for option, described in schema.get("properties", {}).items():
+                    if "DebugOptions" in str(described) or described.get("description", "").startswith("Debug only"):
+                        yield path, media_type, option, (schema.get("examples") or [{}])[0]
+
+
 def test_debug_options_are_refused_unless_debug_mode_is_on_whatever_the_key_may(lone):
     client = lone.client()
-    for change in ({"debug": {"temperature": 1}}, {"image_base64": None, "image_url": "http://example.org/a.png"}):
-        error = error_of(client.post("/v1/extract", json=extract_body(**change)), 403, "forbidden")
-        assert "DEBUG_MODE=1" in error["message"]
+    folder = lone.data / "debug-options"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(new_image())
+    options = list(debug_options(succeeded(client.get("/openapi.json"))))
+    assert {option for _, _, option, _ in options} == set(DEBUG_ONLY)
+    for path, media_type, option, example in options:
+        if media_type == "application/json":
+            images = {name: None for name in IMAGE_FIELDS if name in example} if option in IMAGE_FIELDS else {}
+            where = {"images_dir": folder.name} if "images_dir" in example else {}
+            body = {**example, **images, **where, option: DEBUG_ONLY[option]}
+            answer = client.post(path, json={name: value for name, value in body.items() if value is not None})
+        else:
+            answer = client.post(path, **upload(**{option: DEBUG_ONLY[option]}))
+        error = error_of(answer, 403, "forbidden")
+        assert "DEBUG_MODE=1" in error["message"], (path, option)
     assert succeeded(client.post("/v1/extract", json=extract_body()))["raw"] is None
+
+
+def test_without_debug_mode_no_debug_route_is_there_whatever_the_key_may(lone):
+    client = lone.client()
+    document = succeeded(client.get("/openapi.json"))
+    routes = [
+        (method, path)
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+        if path.startswith("/v1/debug") or "debug" in operation["tags"]
+    ]
+    assert ("get", "/v1/debug/artifacts") in routes
+    for method, path in routes:
+        body = {"json": {"run_id": "x"}} if method in {"post", "put"} else {}
+        error = error_of(client.request(method, path.format(request_id="x"), **body), 404, "not_found")
+        assert "DEBUG_MODE=1" in error["message"], path
 
 
 def test_while_something_is_away_the_process_lives_and_is_not_ready(lone):

@@ -32,6 +32,13 @@ def test_a_model_that_is_away_is_told_beside_the_rest():
     assert "127.0.0.1" not in part.message
 
 
+def test_a_models_address_that_leads_back_to_the_service_is_told_as_such(service):
+    settings = Settings(_env_file=None, inference_backend="vllm", vllm_base_url=f"{service.url}/v1")
+    part = asyncio.run(_part("model", _ask_model(settings)))
+    assert part.status == "error"
+    assert "VLLM_BASE_URL leads to an OCRlty service" in part.message
+
+
 def test_a_key_learns_who_it_is(alice, root):
     assert succeeded(alice.get("/v1/me")) == {"key_id": "alice", "role": "client", "scopes": ["extract:run"]}
     assert succeeded(root.get("/v1/me"))["scopes"] == ["debug:read_raw", "debug:run", "extract:run", "runs:delete"]

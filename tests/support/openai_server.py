@@ -138,7 +138,7 @@ class FakeVllm:
         self._last: dict[str, Any] = {}
 
     def app(self) -> web.Application:
-        app = web.Application(client_max_size=MAX_BODY, middlewares=[_not_found_like_fastapi])
+        app = web.Application(client_max_size=MAX_BODY, middlewares=[_disconnects, _not_found_like_fastapi])
         app.router.add_post("/v1/chat/completions", self._chat)
         app.router.add_get("/v1/models", self._models)
         app.router.add_get("/health", lambda _: _empty())
@@ -245,6 +245,15 @@ async def _give(answer: Answer, request: web.Request) -> web.StreamResponse:
 
 async def _empty() -> web.Response:
     return web.Response()
+
+
+@web.middleware
+async def _disconnects(request: web.Request, handler: Any) -> web.StreamResponse:
+    """A client that leaves while it sends or is answered is no error."""
+    try:
+        return await handler(request)
+    except ConnectionResetError:
+        return web.Response()
 
 
 @web.middleware

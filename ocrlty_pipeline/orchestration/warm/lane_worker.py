@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import threading
 from collections import deque
 from concurrent.futures import Future
@@ -92,6 +93,8 @@ def serve(connection: Connection, instance_ref: str, max_shared: int) -> None:
 
     At most `max_shared` of them share a run.
     """
+    # Dagster's switch for writing materializations together, off by default.
+    os.environ["DAGSTER_EVENT_BATCH_SIZE"] = str(max_shared)
     LaneWorker(connection, deserialize_value(instance_ref, InstanceRef), max_shared).run()
 
 

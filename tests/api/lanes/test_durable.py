@@ -4,16 +4,15 @@ import asyncio
 from contextlib import contextmanager
 
 import dagster as dg
-import psycopg
 import pytest
-from psycopg import sql
 from sqlalchemy import event, make_url, text
 
 from ocrlty_api.lanes.durable import PASSED_AT_MOST, READ_AT_LEAST
-from ocrlty_api.lanes.submitted import find_submitted
+from ocrlty_api.lanes.submitted import find_all_submitted, find_submitted
 from ocrlty_pipeline.errors import StorageUnavailableError
 from ocrlty_pipeline.orchestration.jobs import EXTRACT
 from ocrlty_pipeline.orchestration.launch import resolved_job
+from tests.support.database import database_away, end_connections
 from tests.support.job_runs import CONFIG
 
 UNFILTERED = {"cursor": None, "owner": None, "status": None, "kind": None}
@@ -154,6 +153,15 @@ def test_a_submission_is_looked_up_in_one_query(instance, lane, jobs):
     assert len(said) == 1
 
 
+def test_many_submissions_are_looked_up_in_one_query_and_the_newest_run_of_each_is_found(instance, lane, jobs):
+    jobs.create(submission="s", content="c")
+    newest, other = jobs.create(submission="s", content="d"), jobs.create(submission="t", content="c")
+    with statements(instance) as said:
+        found = asyncio.run(find_all_submitted(lane._shared, ["t", "none", "s"]))
+    assert [one and (one.dagster_run_id, one.content) for one in found] == [(other, "c"), None, (newest, "d")]
+    assert len(said) == 1
+
+
 def test_runs_that_are_no_jobs_are_not_listed(instance, lane):
     run = instance.create_run_for_job(resolved_job(EXTRACT), run_config=CONFIG)
     assert (page(lane, 10).jobs, job(lane, run.run_id)) == ([], None)
@@ -166,36 +174,11 @@ def test_a_database_that_goes_away_is_told_as_such_and_its_return_costs_nothing(
     job_id = jobs.create()
     assert job(lane, job_id).status == "queued"
     url = make_url(database_url)
-    _end_connections(url)
+    end_connections(url)
     # Its pooled connections are gone, and a restarted server takes new ones.
     assert job(lane, job_id).status == "queued"
-    with _away(url):
+    with database_away(url):
         for asking in (lane.job(job_id), lane.page(limit=1, **UNFILTERED), find_submitted(lane._shared, "s")):
             with pytest.raises(StorageUnavailableError, match="database"):
                 asyncio.run(asking)
     assert job(lane, job_id).status == "queued"
-
-
-@contextmanager
-def _away(url):
-    _alter(url, "ALTER DATABASE {} ALLOW_CONNECTIONS false")
-    _end_connections(url)
-    try:
-        yield
-    finally:
-        _alter(url, "ALTER DATABASE {} ALLOW_CONNECTIONS true")
-
-
-def _alter(url, statement):
-    with _server(url) as connection:
-        connection.execute(sql.SQL(statement).format(sql.Identifier(url.database)))
-
-
-def _end_connections(url):
-    with _server(url) as connection:
-        query = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = %s"
-        connection.execute(query, (url.database,))
-
-
-def _server(url):
-    return psycopg.connect(user=url.username, dbname="postgres", autocommit=True, **url.query)

@@ -63,3 +63,12 @@ def test_a_bucket_that_does_not_exist_is_named(refused, monkeypatch, s3_server):
 def test_an_unknown_or_bad_variable_is_refused_by_its_name(refused, monkeypatch, name, value):
     monkeypatch.setenv(name, value)
     assert name in refused("reindex")
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+def test_a_models_address_that_is_the_apis_own_is_refused_with_the_way_out(refused, monkeypatch, host):
+    monkeypatch.setenv("INFERENCE_BACKEND", "vllm")
+    monkeypatch.setenv("VLLM_BASE_URL", f"http://{host}:8000/v1")
+    sentence = refused("up")
+    assert f"VLLM_BASE_URL=http://{host}:8000/v1 is the API's own address" in sentence
+    assert "--api-port 8001" in sentence
