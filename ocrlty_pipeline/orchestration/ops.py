@@ -6,12 +6,13 @@ extracted here. A request that fails never fails its neighbours: the run fails w
 
 import asyncio
 import hashlib
+import uuid
 from collections.abc import Iterator
 from concurrent.futures import Future
 
 import dagster as dg
 import orjson
-from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata, generate_event_batch_id
+from dagster._core.events import DagsterEvent, DagsterEventBatchMetadata
 from pydantic import Field
 
 from ocrlty_pipeline.errors import OcrltyError
@@ -155,8 +156,7 @@ def _materialize(context: dg.OpExecutionContext, extracts: list[StoredExtract]) 
 
     One by one they were half of what a busy worker did.
     """
-    step = context.get_step_execution_context()
-    batch_id = generate_event_batch_id()  # type: ignore[no-untyped-call]  # a function of Dagster
+    step, batch_id = context.get_step_execution_context(), uuid.uuid4().hex
     for number, stored in enumerate(extracts, 1):
         batch = DagsterEventBatchMetadata(batch_id, is_end=number == len(extracts))
         DagsterEvent.asset_materialization(step, _materialization(stored), batch)

@@ -74,7 +74,7 @@ def test_a_bomb_in_base64_is_told_as_such(alice, model, service, bombs):
             check_refused(succeeded(alice.post("/v1/extract", json=extract_body(bomb)))["error"])
         job_id = succeeded(alice.post("/v1/extract_async", json=extract_body(bombs["whole.png"])), 202)["job_id"]
         assert finished(alice, job_id)["status"] == "failed"
-        check_refused(succeeded(alice.get(f"/v1/jobs/{job_id}/error")))
+        check_refused(succeeded(alice.get(f"/v1/jobs/{job_id}/error"))["error"])
     assert model.calls().calls == calls
 
 

@@ -119,12 +119,14 @@ def test_debug_options_are_refused_unless_debug_mode_is_on_whatever_the_key_may(
     folder = lone.data / "debug-options"
     folder.mkdir()
     (folder / "a.png").write_bytes(new_image())
+    run_id = succeeded(client.post("/v1/batch_extract_upload", **upload()))["run_id"]
     options = list(debug_options(succeeded(client.get("/openapi.json"))))
     assert {option for _, _, option, _ in options} == set(DEBUG_ONLY)
     for path, media_type, option, example in options:
         if media_type == "application/json":
             images = {name: None for name in IMAGE_FIELDS if name in example} if option in IMAGE_FIELDS else {}
-            where = {"images_dir": folder.name} if "images_dir" in example else {}
+            where = {"images_dir": folder.name} if "images_dir" in example else {"run_id": run_id}
+            where = {name: value for name, value in where.items() if name in example}
             body = {**example, **images, **where, option: DEBUG_ONLY[option]}
             answer = client.post(path, json={name: value for name, value in body.items() if value is not None})
         else:
