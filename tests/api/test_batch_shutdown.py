@@ -35,6 +35,8 @@ def service(postgres_url, tmp_path_factory, model_server):
         "API_SHUTDOWN_TIMEOUT_S": "0.5",
     }
     with running_service(postgres_url, tmp_path_factory.mktemp("shutdown"), **variables) as service:
+        # On a new database, Dagster retries nothing that failed before its daemon looked for the first time.
+        wait_until(lambda: "event type DagsterEventType.RUN_SUCCESS, ignoring" in service.daemon.log.read_text())
         yield service
 
 

@@ -14,7 +14,7 @@ from psycopg import sql
 from sqlalchemy import make_url
 
 from ocrlty_pipeline.orchestration import run_tags
-from tests.support.dagster_ui import BACKFILL_ENDED, DagsterUi, partition_tags
+from tests.support.dagster_ui import BACKFILL_ENDED, ENDED, DagsterUi, partition_tags
 from tests.support.openai_server import openai_server
 from tests.support.receipts import tiny_images
 from tests.support.service import ROOT, running_service
@@ -192,6 +192,7 @@ def test_a_backfill_of_forty_partitions_keeps_to_its_pool_and_goes_on_after_a_ca
     first = watched_backfill(ui, partitions, until=lambda done: len(done) >= 3)
     ui.cancel_backfill(first.id)
     wait_until(lambda: ui.backfill_status(first.id) in BACKFILL_ENDED, timeout_s=120)
+    wait_until(lambda: all(run["status"] in ENDED for run in ui.backfill_runs(first.id)))
     done = first.done()
     assert AT_ONCE <= len(done) < len(partitions)
     missing = [partition for partition in partitions if partition not in done]
