@@ -15,6 +15,7 @@ from collections import deque
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -107,7 +108,7 @@ class LaneWorker:
         self._changed = threading.Condition()
         self._ending = False
         self._loop = asyncio.new_event_loop()
-        self._under_way: dict[int, asyncio.Task[None]] = {}
+        self._under_way: dict[int, asyncio.Task[Outcome]] = {}
         self._extracts = Extracts(process_services())
         self._instance = open_instance(without_compute_logs(instance_ref))
         self._job = resolved_job(EXTRACT)
@@ -150,25 +151,28 @@ class LaneWorker:
         return last, outcome
 
     def _begin(self, handed: HandOver, run_id: str, outcome: Future[Outcome]) -> None:
-        task = self._loop.create_task(self._extract(handed, run_id, outcome))
+        task = self._loop.create_task(self._extract(handed, run_id))
         self._under_way[handed.number] = task
-        task.add_done_callback(lambda _: self._under_way.pop(handed.number))
+        # Not in the task itself: one that is cancelled before its first step never comes to say so.
+        task.add_done_callback(partial(self._answer, handed, outcome))
 
     def _abandon(self, number: int) -> None:
         if number in self._under_way:
             self._under_way[number].cancel()
 
-    async def _extract(self, handed: HandOver, run_id: str, outcome: Future[Outcome]) -> None:
-        result: Outcome
+    async def _extract(self, handed: HandOver, run_id: str) -> Outcome:
         try:
-            result = await self._extracts.extract(handed.request, run_id)
+            return await self._extracts.extract(handed.request, run_id)
         except OcrltyError as error:
-            result = error
-        except asyncio.CancelledError:
-            result = AbandonedError(f"Whoever asked for {handed.request.request_id} has gone before it was done.")
+            return error
         except Exception as error:  # a fault of ours must not leave a client waiting
             logger.exception("Request %s", handed.request.request_id)
-            result = OcrltyError(f"An unexpected error: {type(error).__name__}: {error}")
+            return OcrltyError(f"An unexpected error: {type(error).__name__}: {error}")
+
+    def _answer(self, handed: HandOver, outcome: Future[Outcome], task: asyncio.Task[Outcome]) -> None:
+        del self._under_way[handed.number]
+        gone = AbandonedError(f"Whoever asked for {handed.request.request_id} has gone before it was done.")
+        result = gone if task.cancelled() else task.result()
         try:
             self._send(Answer(handed.number, result))
         finally:

@@ -282,6 +282,22 @@ def test_a_restart_of_the_database_under_load_leaves_no_run_open(stack_environme
         assert not Runs(instance).unfinished()
 
 
+def test_requests_given_up_as_they_are_handed_over_hold_up_nobody(instance, runs):
+    async def use(lane):
+        for _ in range(100):
+            gone = [asyncio.create_task(lane.extract(a_request())) for _ in range(4)]
+            await asyncio.sleep(0)
+            for task in gone:
+                task.cancel()
+            await asyncio.gather(*gone, return_exceptions=True)
+        answer = await asyncio.wait_for(lane.extract(a_request()), 60)
+        await asyncio.to_thread(wait_until, lambda: lane.settled)
+        return answer
+
+    assert in_lane(instance, use).record.ok
+    assert not runs.unfinished()
+
+
 def test_a_request_that_nobody_waits_for_any_more_frees_its_place_at_once(instance, runs, slow_server):
     async def use(lane):
         gone = [asyncio.create_task(lane.extract(a_request(backend="vllm"))) for _ in range(3)]
