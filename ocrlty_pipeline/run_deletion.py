@@ -11,12 +11,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from datetime import date
 
 from sqlalchemy import ColumnElement, Engine, and_, delete, exists, func, select, union
 from sqlalchemy.orm import InstrumentedAttribute
 
-from ocrlty_pipeline.artifacts.index import IndexRow
-from ocrlty_pipeline.artifacts.keys import report_of, shards_prefix
+from ocrlty_pipeline.artifacts.keys import batch_key, report_of, shards_prefix
 from ocrlty_pipeline.artifacts.store import ArtifactStore
 from ocrlty_pipeline.db.locks import AdvisoryLock
 from ocrlty_pipeline.db.models import ArtifactRow, BatchRunRow, RunItemRow
@@ -36,18 +36,20 @@ class DeletedRun:
     kept_extracts: int
 
 
-async def delete_run(services: Services, row: IndexRow, is_active: Callable[[str], Awaitable[bool]]) -> DeletedRun:
+async def delete_run(
+    services: Services, run_id: str, day: date, is_active: Callable[[str], Awaitable[bool]]
+) -> DeletedRun:
     """Delete a batch run, its evaluations and their pages, and those of its extracts that no other run has.
 
     Args:
         services: the domain's objects.
-        row: the run's, from the index.
+        run_id: the run's; its batch artifact need not be there.
+        day: under which its artifacts are.
         is_active: tells whether a job of the run of this id is queued or running.
 
     Raises:
         RunActiveError: one is, or the run's batch is being executed or continued.
     """
-    run_id = row.artifact_id
     lineage_id = await asyncio.to_thread(_lineage_of, services.engine, run_id)
     with AdvisoryLock(services.engine, lineage_id) as lock:
         # Whoever executes the batch, or would continue it, holds this lock.
@@ -55,8 +57,10 @@ async def delete_run(services: Services, row: IndexRow, is_active: Callable[[str
             raise RunActiveError(f"Run {run_id!r} is active; cancel its job or wait for its end, then delete it.")
         found = await asyncio.to_thread(_Found.of, services.engine, run_id)
         pages = map(report_of, found.evaluations)
-        shards = [rel async for rel in services.store.iter_keys(shards_prefix(row.day, run_id))]
-        await _delete_artifacts(services.store, [*pages, *found.evaluations, *found.extracts, *shards, row.rel_ref])
+        shards = [rel async for rel in services.store.iter_keys(shards_prefix(day, run_id))]
+        await delete_all(services.store, [*pages, *found.evaluations, *found.extracts, *shards])
+        # Last, for without it nobody could ask for the rest.
+        await services.store.delete(batch_key(day, run_id))
         await asyncio.to_thread(_delete_rows, services.engine, run_id)
     return DeletedRun(run_id, len(found.extracts), len(found.evaluations), found.kept)
 
@@ -106,13 +110,6 @@ def _own_evaluations(run_id: str) -> ColumnElement[bool]:
 def _has_other_run(request_id: InstrumentedAttribute[str], run_id: str) -> ColumnElement[bool]:
     other = RunItemRow.__table__.alias("other")
     return exists().where(other.c.request_id == request_id, other.c.run_id != run_id)
-
-
-async def _delete_artifacts(store: ArtifactStore, rels: list[str]) -> None:
-    """Delete in any order but for the last: the batch artifact, without which nobody could ask for the rest."""
-    *rest, batch = rels
-    await delete_all(store, rest)
-    await store.delete(batch)
 
 
 async def delete_all(store: ArtifactStore, rels: Iterable[str]) -> None:

@@ -30,8 +30,7 @@ def main() -> None:
     options = parser.parse_args()
     with openai_server(latency_ms=options.latency_ms) as model:
         print(f"Model server: {options.latency_ms} ms an answer. {os.cpu_count()} cores.")
-        variables = {"INFERENCE_BACKEND": "vllm", "VLLM_BASE_URL": model.base_url, "VLLM_MODEL": "test-model"}
-        with bench_service(**variables, ONLINE_WORKERS="2") as service:
+        with bench_service(**model.environment, ONLINE_WORKERS="2") as service:
             runs = {
                 "extracts": lambda: extracts.measure(service, model.base_url, options.seconds),
                 "uploads": lambda: uploads.measure(service, options.files),

@@ -186,7 +186,7 @@ async def remove_run(state: State, key: RunDeleter, run_id: Id) -> DeletedRunAns
     async def is_active(run_id: str) -> bool:
         return bool(await active_owners(state.shared, run_id))
 
-    deleted = await delete_run(state.services, row, is_active)
+    deleted = await delete_run(state.services, run_id, row.day, is_active)
     return DeletedRunAnswer.model_validate(deleted, from_attributes=True)
 
 

@@ -23,7 +23,8 @@ from ocrlty_pipeline.orchestration.partitions import image_set_partitions
 PAGE = 500
 DELETES_AT_ONCE = 8
 ACTIVE = [status for status in dg.DagsterRunStatus if status not in FINISHED_STATUSES]
-EXTRACTION_OPS = ("extractions",)
+# Of what runs over image sets are configured with, what names batch runs.
+NAMING_RUNS = ("source_run_id", "run_id")
 
 # Of some Dagster run ids those that batch runs which stay were made by.
 Kept = Callable[[Sequence[str]], set[str]]
@@ -93,11 +94,9 @@ def _delete(instance: dg.DagsterInstance, run_id: str) -> None:
 
 def _runs_of(run: dg.DagsterRun) -> Iterator[str | None]:
     yield run.tags.get(run_tags.RUN_ID)
-    ops = run.run_config.get("ops", {}) if isinstance(run.run_config, dict) else {}
-    for op in EXTRACTION_OPS:
-        config = (ops.get(op) or {}).get("config") or {}
-        yield config.get("source_run_id")
-        yield config.get("run_id")
+    for op in run.run_config.get("ops", {}).values():
+        config = (op or {}).get("config") or {}
+        yield from map(config.get, NAMING_RUNS)
 
 
 def _pages(instance: dg.DagsterInstance, filters: dg.RunsFilter) -> Iterator[Sequence[dg.DagsterRun]]:

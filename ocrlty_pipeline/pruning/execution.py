@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC
 
 from sqlalchemy import text
 
-from ocrlty_pipeline.artifacts.index import IndexRow
 from ocrlty_pipeline.artifacts.keys import preview_key
 from ocrlty_pipeline.artifacts.store import ArtifactStore
 from ocrlty_pipeline.db.models import SCHEMA
@@ -122,7 +120,7 @@ async def _delete_runs(services: Services, runs: list[PlannedRun], is_active: Is
     async def work() -> None:
         for run in todo:
             try:
-                await delete_run(services, _row(services.store, run), is_active)
+                await delete_run(services, run.run_id, run.day, is_active)
             except RunActiveError:
                 done.active.append(run.run_id)
             else:
@@ -134,20 +132,6 @@ async def _delete_runs(services: Services, runs: list[PlannedRun], is_active: Is
                 group.create_task(work())
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from failures
-
-
-def _row(store: ArtifactStore, run: PlannedRun) -> IndexRow:
-    """The row by which a run is deleted; one that crashed never had one."""
-    return IndexRow(
-        kind="batch",
-        artifact_id=run.run_id,
-        owner_key_id=None,
-        day=run.created_at.astimezone(UTC).date(),
-        storage=store.kind,
-        full_ref=store.full_ref(run.rel_ref),
-        rel_ref=run.rel_ref,
-        created_at=run.created_at,
-    )
 
 
 async def _delete_sets(store: ArtifactStore, plan: Plan, done: Pruned) -> None:

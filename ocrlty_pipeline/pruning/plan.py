@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Engine, text
@@ -43,11 +43,10 @@ class Retention:
 
 @dataclass(frozen=True, slots=True)
 class PlannedRun:
-    """A batch run that goes; `rel_ref` is its batch artifact's key, whether or not it was ever written."""
+    """A batch run that goes; `day` is the one under which its artifacts are, that of the first run it continues."""
 
     run_id: str
-    rel_ref: str
-    created_at: datetime
+    day: date
 
 
 # Each upload is an image set of its own, so that its only run is its last: those stay only where somebody
@@ -78,10 +77,10 @@ SELECT run_id FROM kept
 # Beside the runs that ended: executions that crashed and were never continued, which no list shows.
 _GOING_RUNS = f"""
 CREATE TEMPORARY TABLE going_runs AS
-SELECT artifact_id AS run_id, rel_ref, created_at FROM {SCHEMA}.artifacts AS batch
+SELECT artifact_id AS run_id, rel_ref, day FROM {SCHEMA}.artifacts AS batch
 WHERE kind = 'batch' AND NOT EXISTS (SELECT FROM kept_runs WHERE run_id = batch.artifact_id)
 UNION ALL
-SELECT run_id, 'batches/' || day || '/' || run_id || '.json', created_at FROM {SCHEMA}.batch_runs AS last
+SELECT run_id, 'batches/' || day || '/' || run_id || '.json', day FROM {SCHEMA}.batch_runs AS last
 WHERE created_at < :before AND run_id <> ALL(:runs)
     AND NOT EXISTS (SELECT FROM {SCHEMA}.artifacts WHERE kind = 'batch' AND artifact_id = last.run_id)
     AND NOT EXISTS (SELECT FROM {SCHEMA}.batch_runs AS later
@@ -148,7 +147,7 @@ class Plan:
 
     def runs(self) -> Iterator[list[PlannedRun]]:
         """The runs that go, in pages."""
-        query = "SELECT run_id, rel_ref, created_at FROM going_runs WHERE run_id > :after ORDER BY run_id LIMIT :page"
+        query = "SELECT run_id, day FROM going_runs WHERE run_id > :after ORDER BY run_id LIMIT :page"
         for page in self._pages(query, "run_id"):
             yield [PlannedRun(**row) for row in page]
 

@@ -7,6 +7,7 @@ import pytest
 
 from ocrlty_pipeline.services import open_services
 from ocrlty_pipeline.settings import Settings
+from tests.support.jobs import images
 from tests.support.openai_server import openai_server
 from tests.support.receipts import tiny_image
 from tests.support.requests import new_id as made_id
@@ -66,9 +67,7 @@ def service(postgres_url, tmp_path_factory, model_server, image_server, webhook_
         "DEBUG_MODE": "1",
         # Tests without a key must not run into the limit on each other.
         "API_FAILURE_LIMIT": "100000/minute",
-        "INFERENCE_BACKEND": "vllm",
-        "VLLM_BASE_URL": model_server.base_url,
-        "VLLM_MODEL": "test-model",
+        **model_server.environment,
         "VLLM_RETRY_BASE_S": "0.01",
         "OUTBOUND_ALLOW_PRIVATE": ",".join(url.removeprefix("http://") for url in (image_server, webhook_server.url)),
     }
@@ -107,6 +106,20 @@ def nobody(service):
 @pytest.fixture
 def new_id():
     return made_id
+
+
+@pytest.fixture
+def folder(service):
+    """Makes a folder of `count` new images under DATA_ROOT; answers its name."""
+
+    def folder(count):
+        name = made_id("folder")
+        (service.data / name).mkdir()
+        for file, image in images(count).items():
+            (service.data / name / file).write_bytes(image)
+        return name
+
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -27,9 +27,7 @@ def model_server():
 @pytest.fixture(scope="module")
 def service(postgres_url, tmp_path_factory, model_server):
     variables = {
-        "INFERENCE_BACKEND": "vllm",
-        "VLLM_BASE_URL": model_server.base_url,
-        "VLLM_MODEL": "test-model",
+        **model_server.environment,
         "ONLINE_BATCH_WORKERS": "1",
         # So short that no batch of these ends by itself.
         "API_SHUTDOWN_TIMEOUT_S": "0.5",

@@ -29,12 +29,7 @@ def model_server():
 
 @pytest.fixture(scope="module")
 def service(postgres_url, tmp_path_factory, model_server):
-    variables = {
-        "INFERENCE_BACKEND": "vllm",
-        "VLLM_BASE_URL": model_server.base_url,
-        "VLLM_MODEL": "test-model",
-        "VLLM_RETRY_BASE_S": "0.01",
-    }
+    variables = {**model_server.environment, "VLLM_RETRY_BASE_S": "0.01"}
     with running_service(postgres_url, tmp_path_factory.mktemp("crashes"), **variables) as service:
         yield service
 

@@ -75,9 +75,7 @@ def lone(postgres_url, tmp_path_factory, slow_model):
         "API_SHUTDOWN_TIMEOUT_S": "6",
         "LOG_FORMAT": "text",
         "CORS_ALLOW_ORIGINS": "https://app.example.org",
-        "INFERENCE_BACKEND": "vllm",
-        "VLLM_BASE_URL": slow_model.base_url,
-        "VLLM_MODEL": "test-model",
+        **slow_model.environment,
         "VLLM_RETRY_MAX_ATTEMPTS": "1",
     }
     folder = tmp_path_factory.mktemp("lone")

@@ -4,7 +4,6 @@ import contextlib
 import statistics
 import threading
 import time
-from dataclasses import replace
 
 import httpx2
 import psutil
@@ -12,35 +11,13 @@ import psycopg
 import pytest
 
 from ocrlty_pipeline.orchestration.warm.identity import ProcessIdentity
-from tests.support.openai_answers import completed, server_error
+from tests.support.jobs import slow
+from tests.support.openai_answers import server_error
 from tests.support.receipts import tiny_images
 from tests.support.requests import TASK, error_of, new_image, succeeded, upload
 from tests.support.waiting import wait_until
 
 FOLDER, UPLOAD, RERUN = "/v1/batch_extract", "/v1/batch_extract_upload", "/v1/batch_extract_rerun"
-EMPTY = (
-    '{"total": null, "subtotal": null, "tax": null, "service": null, "discount": null, "cash": null, "card": null, '
-    '"change": null}'
-)
-
-
-def slow(count, delay_ms):
-    return [replace(completed(EMPTY), delay_ms=delay_ms)] * count
-
-
-@pytest.fixture
-def folder(service, new_id):
-    """Makes a folder of `count` images under DATA_ROOT."""
-
-    def folder(count):
-        name = new_id("folder")
-        for number in range(count):
-            (service.data / name).mkdir(exist_ok=True)
-            (service.data / name / f"{number:03d}.png").write_bytes(new_image())
-        return name
-
-    return folder
-
 
 # --- batch items
 

@@ -1,4 +1,7 @@
-"""An operator's day against the whole stack: over GraphQL what is done in Dagster's UI, the rest over `ocrlty`."""
+"""An operator's day against the whole stack, on disk and on S3.
+
+Over GraphQL goes what is done in Dagster's UI, the rest over `ocrlty`.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import psycopg
@@ -17,7 +21,7 @@ from ocrlty_pipeline.orchestration import run_tags
 from tests.support.dagster_ui import BACKFILL_ENDED, ENDED, DagsterUi, partition_tags
 from tests.support.openai_server import openai_server
 from tests.support.receipts import tiny_images
-from tests.support.service import ROOT, running_service
+from tests.support.service import ROOT, Service, running_service
 from tests.support.waiting import wait_until
 
 TASK, OTHER_TASK = "receipt_fields_v1", "receipt_header_v1"
@@ -31,11 +35,27 @@ def model():
         yield server
 
 
+@dataclass(frozen=True)
+class Storage:
+    """Where the service keeps its artifacts, by the variables that say so, and how all of them get lost."""
+
+    variables: dict[str, str]
+    lose_all: Callable[[Service], None]
+
+
+@pytest.fixture(scope="module", params=["disk", "s3"])
+def storage(request):
+    if request.param == "disk":
+        return Storage({}, lambda service: shutil.rmtree(service.home / "artifacts"))
+    server = request.getfixturevalue("s3_server")
+    server.create_bucket("day")
+    return Storage({**server.environment, "S3_BUCKET": "day"}, lambda _service: server.empty("day"))
+
+
 @pytest.fixture(scope="module")
-def service(postgres_url, tmp_path_factory, model):
-    variables = {"INFERENCE_BACKEND": "vllm", "VLLM_BASE_URL": model.base_url, "VLLM_MODEL": "test-model"}
-    folder = tmp_path_factory.mktemp("day")
-    with running_service(postgres_url, folder, **variables, WARM_WORKERS="4") as service:
+def service(postgres_url, tmp_path_factory, model, storage):
+    variables = {**model.environment, **storage.variables, "WARM_WORKERS": "4"}
+    with running_service(postgres_url, tmp_path_factory.mktemp("day"), **variables) as service:
         yield service
 
 
@@ -114,7 +134,7 @@ def test_a_rerun_pays_only_for_what_changed_and_is_compared(ui, image_set, first
 
 
 def test_what_is_old_is_pruned_and_what_is_lost_comes_back_from_the_backup(
-    service, ui, image_set, first, command, tmp_path
+    service, storage, ui, image_set, first, command, tmp_path
 ):
     client = service.client("root")
     kept = rerun(ui, image_set, first, {"prompt": "Read it once more; answer with JSON."})
@@ -131,7 +151,7 @@ def test_what_is_old_is_pruned_and_what_is_lost_comes_back_from_the_backup(
 
     archive = tmp_path / "backup.tar.gz"
     command("backup", str(archive), "--inputs")
-    shutil.rmtree(service.home / "artifacts")
+    storage.lose_all(service)
     assert client.get(f"/v1/runs/{kept}").status_code == 404
     command("restore", str(archive))
     assert {run_id: client.get(f"/v1/runs/{run_id}").json() for run_id in before} == before

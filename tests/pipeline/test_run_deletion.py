@@ -33,7 +33,7 @@ def kept(services):
 
 
 def delete(services, run_id, is_active=not_active):
-    return asyncio.run(delete_run(services, services.runs.find(run_id), is_active))
+    return asyncio.run(delete_run(services, run_id, services.runs.find(run_id).day, is_active))
 
 
 def test_a_run_goes_with_all_that_is_its_own_and_inputs_stay(store_services, image_set):

@@ -89,6 +89,11 @@ class OpenAiServer:
         self.base_url = base_url
         self.root_url = base_url.removesuffix("/v1")
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """The settings of a service whose model this is, as environment variables."""
+        return {"INFERENCE_BACKEND": "vllm", "VLLM_BASE_URL": self.base_url, "VLLM_MODEL": "test-model"}
+
     def calls(self) -> Calls:
         return Calls(**httpx2.get(f"{self.root_url}/_calls").json())
 

@@ -54,6 +54,12 @@ class S3Server:
         listing = ET.fromstring(self.call("GET", f"/{bucket}?list-type=2"))  # noqa: S314  # our own server
         return [found.text for found in listing.iter() if found.tag.endswith("}Key")]
 
+    def empty(self, bucket):
+        """Delete all that is in a bucket."""
+        while keys := self.keys(bucket):
+            for key in keys:
+                self.call("DELETE", f"/{bucket}/{key}")
+
 
 @contextmanager
 def running_s3() -> Iterator[S3Server]:

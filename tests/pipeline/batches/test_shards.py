@@ -100,7 +100,7 @@ def test_deleting_it_leaves_no_shard(services, backend):
         return [rel async for rel in services.store.iter_keys("") if row.artifact_id in rel or "extracts" in rel]
 
     assert len(asyncio.run(keys())) > COUNT
-    assert asyncio.run(delete_run(services, row, nobody)).extracts == COUNT
+    assert asyncio.run(delete_run(services, row.artifact_id, row.day, nobody)).extracts == COUNT
     assert asyncio.run(keys()) == []
     assert backend.calls
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from ocrlty_pipeline.artifacts import store as artifact_store
-from ocrlty_pipeline.artifacts.keys import report_of
+from ocrlty_pipeline.artifacts.keys import report_of, shard_inputs_key, shard_key
 from ocrlty_pipeline.artifacts.reindex import reindex
 from ocrlty_pipeline.artifacts.store import ArtifactStore
 from ocrlty_pipeline.batches.journal import BatchIdentity
@@ -166,6 +166,19 @@ def test_an_execution_that_crashed_long_ago_goes_unless_it_is_being_continued(st
     pruned(services, before=now())
     assert keys(services, "extracts") == []
     assert told(services, before=now()) == {}
+
+
+def test_of_an_execution_in_shards_that_was_begun_another_day_and_crashed_nothing_is_left(store_services):
+    services = store_services
+    identity, yesterday = BatchIdentity("set", 1, TASK, "f"), now().date() - timedelta(days=1)
+    with services.journal.claim(identity, new_id="crashed", dagster_run_id=None, has_artifact=lambda _rel: False):
+        pass
+    with services.engine.begin() as connection:
+        connection.execute(text("UPDATE ocrlty.batch_runs SET day = :day"), {"day": yesterday})
+    for rel in (shard_key(yesterday, "crashed", 0), shard_inputs_key(yesterday, "crashed", 1)):
+        asyncio.run(services.store.put(rel, b"{}"))
+    assert pruned(services, before=now()).runs == 1
+    assert keys(services, "shards") == []
 
 
 def test_an_input_that_is_given_again_is_young_again(store_services, monkeypatch):
