@@ -12,12 +12,9 @@ import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
-from ocrlty_pipeline.artifacts.index import IndexRow
+from ocrlty_pipeline.artifacts.index import ListedRun
 from ocrlty_pipeline.artifacts.keys import leaderboard_key
 from ocrlty_pipeline.artifacts.store import ArtifactStore
-from ocrlty_pipeline.blocking import result_of
 from ocrlty_pipeline.evaluation.headline import headline
 from ocrlty_pipeline.evaluation.results import EvaluationSummary
 from ocrlty_pipeline.services import Services
@@ -25,7 +22,7 @@ from ocrlty_pipeline.services import Services
 if TYPE_CHECKING:
     import pandas as pd
 
-_RUN = ("run_id", "created_at", "task_id", "backend", "model_id", "prompt_sha256", "schema_sha256", "status")
+_MADE_WITH = ("backend", "model_id", "prompt_sha256", "schema_sha256", "status")
 # What ranks: micro F1, then documents all right, then the newer one.
 _RANKED_BY = ["field_f1", "exact_match", "created_at"]
 
@@ -44,32 +41,30 @@ def leaderboard(services: Services, image_set: str, task_id: str | None = None) 
     """
     import pandas as pd  # noqa: PLC0415 -- half a second at the start of every process that loads the assets
 
-    rows = [_row(services, row) for row in services.index.batches(image_set, task_id)]
+    rows = [_row(run) for run in services.index.runs_of(image_set, task_id)]
     if not rows:
-        return pd.DataFrame(columns=["rank", *_RUN])
+        return pd.DataFrame(columns=["rank", "run_id", "created_at", "task_id", *_MADE_WITH])
     table = pd.DataFrame(rows).sort_values(_RANKED_BY, ascending=False, na_position="last", ignore_index=True)
     ranks = pd.Series(range(1, len(table) + 1), dtype="Int64").where(table["field_f1"].notna())
     table.insert(0, "rank", ranks)
     return table
 
 
-def _row(services: Services, row: IndexRow) -> dict[str, Any]:
-    batch = _document(services.store, row)
-    evaluated = services.index.latest_eval(row.artifact_id)
-    evaluation = None if evaluated is None else _document(services.store, evaluated)
-    return {**{name: batch[name] for name in _RUN}, **_figures(evaluation)}
+def _row(run: ListedRun) -> dict[str, Any]:
+    row, made_with = run.row, run.row.summary or {}
+    named = {
+        "run_id": row.artifact_id,
+        "created_at": row.created_at.isoformat().replace("+00:00", "Z"),
+        "task_id": row.task_id,
+        **{name: made_with.get(name) for name in _MADE_WITH},
+    }
+    return {**named, "eval_id": run.eval_id, "ground_truth_version": run.ground_truth_version, **_figures(run)}
 
 
-def _document(store: ArtifactStore, row: IndexRow) -> dict[str, Any]:
-    """An artifact as plain JSON: its thousands of samples are not wanted as objects."""
-    document: dict[str, Any] = orjson.loads(result_of(store.get(row.rel_ref)))
-    return document
-
-
-def _figures(evaluation: dict[str, Any] | None) -> dict[str, Any]:
-    if evaluation is None:
-        return {"eval_id": None, "ground_truth_version": None, "scored": 0, "field_f1": None, "exact_match": None}
-    summary = EvaluationSummary.model_validate(evaluation["summary"])
+def _figures(run: ListedRun) -> dict[str, Any]:
+    if run.eval_summary is None:
+        return {"scored": 0, "field_f1": None, "exact_match": None}
+    summary = EvaluationSummary.model_validate(run.eval_summary)
     figures = {
         column: value
         for figure in headline(summary)
@@ -79,12 +74,7 @@ def _figures(evaluation: dict[str, Any] | None) -> dict[str, Any]:
             (f"{figure.name}_high", figure.high),
         )
     }
-    return {
-        "eval_id": evaluation["eval_id"],
-        "ground_truth_version": evaluation["ground_truth_version"],
-        "scored": summary.scored_count,
-        **figures,
-    }
+    return {"scored": summary.scored_count, **figures}
 
 
 def save_leaderboard(store: ArtifactStore, table: pd.DataFrame, image_set: str, task_id: str) -> dict[str, str]:

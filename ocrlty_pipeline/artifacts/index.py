@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any, get_args
 
 from sqlalchemy import ARRAY, Engine, Select, Text, any_, bindparam, lateral, select, true, tuple_, union_all
-from sqlalchemy.dialects.postgresql import distinct_on, insert
+from sqlalchemy.dialects.postgresql import array, distinct_on, insert
 
 from ocrlty_pipeline.artifacts.keys import parse_document_key
 from ocrlty_pipeline.artifacts.store import ArtifactStore
@@ -62,9 +62,11 @@ class IndexRow:
 
 @dataclass(frozen=True, slots=True)
 class ListedRun:
-    """A batch run in a list, and the summary of its latest evaluation."""
+    """A batch run in a list, and its latest evaluation: id, version of the ground truth, and summary."""
 
     row: IndexRow
+    eval_id: str | None
+    ground_truth_version: int | None
     eval_summary: Mapping[str, Any] | None
 
 
@@ -76,13 +78,17 @@ _ADD = _NEW.on_conflict_do_update(
     index_elements=[_TABLE.c.kind, _TABLE.c.artifact_id],
     set_={"summary": _NEW.excluded.summary},
     where=_NEW.excluded.summary.is_not(None)
-    & (_TABLE.c.summary.is_(None) | ((_TABLE.c.kind == "batch") & ~_TABLE.c.summary.has_key("source_run_id"))),
+    & (
+        _TABLE.c.summary.is_(None)
+        | ((_TABLE.c.kind == "batch") & ~_TABLE.c.summary.has_all(array(["source_run_id", "backend"])))
+    ),
 )
 _COUNT_ROWS = {"preserve_rowcount": True}
 _OF_EXTRACT = {"request_id", "created_at", "task_id", "run_id", "dagster_run_id", "auth", "input", "error"} | set(
     REUSE_FIELDS
 )
 _OF_BATCH = (
+    "backend",
     "model_id",
     "prompt_sha256",
     "schema_sha256",
@@ -218,22 +224,35 @@ class ArtifactIndex:
         self, *, limit: int, cursor: Cursor | None = None, owner: str | None = None, task_id: str | None = None
     ) -> list[ListedRun]:
         """Batch runs, newest first, as `page` has them, each with the summary of its latest evaluation."""
-        page = _narrowed("batch", limit=limit, cursor=cursor, owner=owner, task_id=task_id).subquery()
+        return self._evaluated(_narrowed("batch", limit=limit, cursor=cursor, owner=owner, task_id=task_id))
+
+    def runs_of(self, image_set: str, task_id: str | None = None) -> list[ListedRun]:
+        """All batch runs of an image set, newest first; through one task where it is named."""
+        query = _rows("batch").where(_TABLE.c.image_set == image_set)
+        return self._evaluated(query if task_id is None else query.where(_TABLE.c.task_id == task_id))
+
+    def _evaluated(self, batches: Select[Any]) -> list[ListedRun]:
+        page = batches.subquery()
         evals = _TABLE.alias()
         latest = lateral(
-            select(evals.c.summary["summary"].label("eval_summary"))
+            select(
+                evals.c.artifact_id.label("eval_id"),
+                evals.c.summary["ground_truth_version"].as_integer().label("ground_truth_version"),
+                evals.c.summary["summary"].label("eval_summary"),
+            )
             .where(evals.c.kind == "eval", evals.c.run_id == page.c.artifact_id)
             .order_by(evals.c.created_at.desc(), evals.c.artifact_id.desc())
             .limit(1)
         )
         query = (
-            select(page, latest.c.eval_summary)
+            select(page, *latest.c)
             .select_from(page.outerjoin(latest, true()))
             .order_by(page.c.created_at.desc(), page.c.artifact_id.desc())
         )
         with self._engine.connect() as connection:
             found = [dict(row) for row in connection.execute(query).mappings()]
-        return [ListedRun(eval_summary=row.pop("eval_summary"), row=_row(row)) for row in found]
+        of_evals = [{name: row.pop(name) for name in latest.c.keys()} for row in found]  # noqa: SIM118 -- no mapping
+        return [ListedRun(row=_row(row), **of_eval) for row, of_eval in zip(found, of_evals, strict=True)]
 
     def newest(self, *, limit: int, day: date | None = None, owner: str | None = None) -> list[IndexRow]:
         """Artifacts of all kinds, newest first.

@@ -36,7 +36,9 @@ _COLUMNS = [_TABLE.c[field.name] for field in fields(RunItem)]
 _ADD = text(
     f"INSERT INTO {SCHEMA}.run_items (run_id, position, file, request_id, rel_ref, ok) "  # noqa: S608 -- no input in it
     "SELECT :run_id, item.* FROM unnest(CAST(:position AS integer[]), CAST(:file AS text[]), "
-    "CAST(:request_id AS text[]), CAST(:rel_ref AS text[]), CAST(:ok AS boolean[])) AS item ON CONFLICT DO NOTHING"
+    "CAST(:request_id AS text[]), CAST(:rel_ref AS text[]), CAST(:ok AS boolean[])) AS item "
+    "ON CONFLICT (run_id, position) DO UPDATE SET request_id = excluded.request_id, rel_ref = excluded.rel_ref, "
+    "ok = excluded.ok WHERE run_items.request_id <> excluded.request_id"
 )
 
 
@@ -54,7 +56,7 @@ class RunItems:
         self._engine = engine
 
     def add(self, run_id: str, items: Iterable[RunItem]) -> None:
-        """Add a run's items, all or none, passing over those that are there."""
+        """Add a run's items, all or none; one that was tried again since replaces what it was."""
         todo = iter(items)
         with self._engine.begin() as connection:
             while rows := list(islice(todo, ROWS_AT_ONCE)):

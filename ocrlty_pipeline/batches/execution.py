@@ -11,7 +11,7 @@ from ocrlty_pipeline.artifacts.keys import check_id
 from ocrlty_pipeline.attempts import AttemptPolicy
 from ocrlty_pipeline.backends.factory import create_backend, create_page_source
 from ocrlty_pipeline.batches.inputs import BatchInputs, inputs_of_run, inputs_of_set
-from ocrlty_pipeline.batches.journal import BatchIdentity, Claim
+from ocrlty_pipeline.batches.journal import BatchIdentity, BatchJournal, Claim, Executions, unknown
 from ocrlty_pipeline.batches.progress import ProgressSink, Stop
 from ocrlty_pipeline.batches.runner import BatchJob, BatchOutcome, BatchRunner
 from ocrlty_pipeline.errors import InputError
@@ -34,6 +34,7 @@ class BatchRequest:
         backend: None for the settings' own.
         concurrency: calls in flight.
         limit: only the first so many images; None for all.
+        retries: the Dagster runs that this one retries, whose batch it goes on with, even where `resume` is false.
         run_id: a name for the run; None lets it derive from the Dagster run, and continue an unfinished one.
         resume: False starts afresh even where an unfinished run of the same work exists.
         source_run_id: the run whose inputs are taken, whatever the set has become since; None unless it is a rerun.
@@ -45,6 +46,7 @@ class BatchRequest:
     image_set: str
     task_id: str
     dagster_run_id: str
+    retries: tuple[str, ...] = ()
     backend: str | None = None
     concurrency: int = 16
     limit: int | None = None
@@ -114,8 +116,15 @@ class StoredBatch:
 
 
 @contextmanager
-def open_batch(services: Services, request: BatchRequest) -> Iterator[OpenBatch | StoredBatch]:
+def open_batch(
+    services: Services, request: BatchRequest, executions: Executions = unknown
+) -> Iterator[OpenBatch | StoredBatch]:
     """Claim the batch that `request` asks for, as long as the context is open.
+
+    Args:
+        services: the domain's objects.
+        request: what is asked for.
+        executions: tells what is known of Dagster runs that began such work before.
 
     Raises:
         InputError: unknown task or image set, bad run id, concurrency beyond its bound, inputs that were not kept.
@@ -126,15 +135,17 @@ def open_batch(services: Services, request: BatchRequest) -> Iterator[OpenBatch 
     inputs = asyncio.run(_inputs(services, request))
     context = extraction_context(services, request)
     identity = BatchIdentity.of(inputs.image_set, inputs.items, context)
-    if request.run_id is not None and services.journal.finished(request.run_id, identity):
-        yield StoredBatch(services, request.run_id, inputs)
+    beginning = _beginning(services.journal, request, identity)
+    if beginning.stored:
+        yield StoredBatch(services, beginning.run_id, inputs)
         return
     with services.journal.claim(
         identity,
-        new_id=request.run_id or run_id_of(request.dagster_run_id),
+        new_id=beginning.run_id,
         dagster_run_id=request.dagster_run_id,
         has_artifact=lambda rel: asyncio.run(services.store.exists(rel)),
-        resume=request.resume and request.run_id is None,
+        resume=beginning.resume,
+        executions=executions,
     ) as claim:
         context = replace(context, run_id=claim.run_id)
         yield OpenBatch(services, BatchJob(claim, inputs, context, request.concurrency, request.reuses))
@@ -147,6 +158,26 @@ def finish_batch(services: Services, outcome: BatchOutcome) -> str:
         asyncio.run(services.runs.save_batch(outcome.rel, outcome.to_bytes(), facts, outcome.items))
         services.journal.close(outcome.header.run_id, outcome.header.status)
     return outcome.rel
+
+
+@dataclass(frozen=True, slots=True)
+class _Beginning:
+    """Under which id a batch begins, whether it may continue another; `stored`: it is done already, under this id."""
+
+    run_id: str
+    resume: bool = False
+    stored: bool = False
+
+
+def _beginning(journal: BatchJournal, request: BatchRequest, identity: BatchIdentity) -> _Beginning:
+    if request.run_id is not None:
+        return _Beginning(request.run_id, stored=journal.finished(request.run_id, identity))
+    before = journal.begun_by(request.retries)
+    if before is None or before.identity != identity:
+        return _Beginning(run_id_of(request.dagster_run_id), resume=request.resume)
+    if before.state == "finished":
+        return _Beginning(before.run_id, stored=True)
+    return _Beginning(before.lineage_id)
 
 
 def _check(request: BatchRequest, settings: Settings) -> None:

@@ -6,20 +6,22 @@ Each execution that ends writes a batch artifact under a run id of its own; one 
 is used again.
 
 A live execution holds an advisory lock in the database, which the server releases the moment its process dies: no
-time-out, no heartbeat, no look at process ids of other machines.
+time-out, no heartbeat, no look at process ids of other machines. One in shards holds it only while a shard is being
+extracted: of those, whoever started them tells whether they go on (`Executions`).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Literal
 
 import orjson
-from sqlalchemy import Engine, func, select, update
+from sqlalchemy import ColumnElement, Engine, func, select, update
 from sqlalchemy.orm import Session
 
 from ocrlty_pipeline.artifacts.keys import batch_key
@@ -32,6 +34,19 @@ from ocrlty_pipeline.records import BatchStatus
 
 State = Literal["running", "finished", "failed", "canceled"]
 STATE_OF: dict[BatchStatus, State] = {"succeeded": "finished", "failed": "failed", "canceled": "canceled"}
+# What is left of an execution that has ended notices within a second, and lets the calls in flight come home.
+LEFT_BEHIND_S = 60.0
+LOOK_EVERY_S = 1.0
+
+# What is known of an execution, by its Dagster run: it goes on, even where nobody holds its lock; it has ended, and
+# what still holds its lock is about to let go; or nothing, so that the lock alone tells.
+Execution = Literal["goes_on", "ended", "unknown"]
+Executions = Callable[[str], Execution]
+
+
+def unknown(_dagster_run_id: str) -> Execution:
+    """Where nobody knows of executions but by their locks."""
+    return "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +96,16 @@ class Claim:
     interrupted_dagster_run_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The last execution of a lineage, and how it stands."""
+
+    run_id: str
+    lineage_id: str
+    state: State
+    identity: BatchIdentity
+
+
 class BatchJournal:
     """The table of started batches."""
 
@@ -96,12 +121,17 @@ class BatchJournal:
         row = self._row(run_id)
         if row is None:
             return False
-        stored = BatchIdentity(row.image_set, row.image_set_version, row.task_id, row.fingerprint)
-        if stored != identity:
+        if _identity(row) != identity:
             raise ArtifactConflictError(
                 f"run_id {run_id!r} is in use by a batch with other inputs or parameters; choose another."
             )
         return row.state == "finished"
+
+    def begun_by(self, dagster_run_ids: Collection[str]) -> Begun | None:
+        """How the lineage stands that one of these Dagster runs began or continued, whoever went on with it since."""
+        row = self._latest(BatchRunRow.dagster_run_id.in_(dagster_run_ids)) if dagster_run_ids else None
+        last = row and self._latest(BatchRunRow.lineage_id == row.lineage_id)
+        return None if last is None else Begun(last.run_id, last.lineage_id, last.state, _identity(last))
 
     def ended(self, run_id: str) -> bool:
         """Whether the run's artifact is written, whatever became of it."""
@@ -109,7 +139,7 @@ class BatchJournal:
         return row is not None and row.state != "running"
 
     @contextmanager
-    def claim(
+    def claim(  # noqa: PLR0913 -- one parameter a condition
         self,
         identity: BatchIdentity,
         *,
@@ -117,6 +147,7 @@ class BatchJournal:
         dagster_run_id: str | None,
         has_artifact: Callable[[str], bool],
         resume: bool = True,
+        executions: Executions = unknown,
     ) -> Iterator[Claim]:
         """Continue the latest unfinished lineage of this identity that nobody executes, or start one named `new_id`.
 
@@ -126,13 +157,17 @@ class BatchJournal:
             dagster_run_id: the Dagster run that executes it.
             has_artifact: tells whether there is an artifact of a given key.
             resume: False starts afresh, unless `new_id` itself is an unfinished lineage.
+            executions: tells what is known of those that were begun.
 
         Raises:
             ArtifactConflictError: `new_id` is being executed by another process.
         """
         for row in self._unfinished(identity, only=None if resume else new_id):
+            execution = executions(row.dagster_run_id) if row.state == "running" and row.dagster_run_id else "unknown"
+            if execution == "goes_on" and row.dagster_run_id != dagster_run_id:
+                continue
             with AdvisoryLock(self._engine, row.lineage_id) as lock:
-                if lock.try_acquire():
+                if _acquired(lock, LEFT_BEHIND_S if execution == "ended" else 0.0):
                     yield self._continue(row, dagster_run_id, has_artifact)
                     return
         with AdvisoryLock(self._engine, new_id) as lock:
@@ -142,23 +177,11 @@ class BatchJournal:
 
     def executed_by(self, dagster_run_id: str) -> Claim | None:
         """The claim of the run that a Dagster run executes; None when it has none, or it was taken from it."""
-        latest = (
-            select(BatchRunRow)
-            .where(BatchRunRow.dagster_run_id == dagster_run_id)
-            .order_by(BatchRunRow.created_at.desc())
-            .limit(1)
-        )
-        with Session(self._engine) as session:
-            row = session.scalars(latest).first()
-            if row is None:
-                return None
-            before = (
-                select(BatchRunRow.run_id)
-                .where(BatchRunRow.lineage_id == row.lineage_id, BatchRunRow.created_at < row.created_at)
-                .order_by(BatchRunRow.created_at.desc())
-                .limit(1)
-            )
-            return Claim(row.run_id, row.lineage_id, row.day, resumed_from=session.scalar(before))
+        row = self._latest(BatchRunRow.dagster_run_id == dagster_run_id)
+        if row is None:
+            return None
+        before = self._latest(BatchRunRow.lineage_id == row.lineage_id, BatchRunRow.created_at < row.created_at)
+        return Claim(row.run_id, row.lineage_id, row.day, resumed_from=None if before is None else before.run_id)
 
     @contextmanager
     def taking_part(self, claim: Claim) -> Iterator[None]:
@@ -176,6 +199,11 @@ class BatchJournal:
         """Note how a run ended; called after its batch artifact is written."""
         with Session(self._engine) as session, session.begin():
             session.execute(update(BatchRunRow).where(BatchRunRow.run_id == run_id).values(state=STATE_OF[status]))
+
+    def _latest(self, *conditions: ColumnElement[bool]) -> BatchRunRow | None:
+        with Session(self._engine) as session:
+            latest = select(BatchRunRow).where(*conditions).order_by(BatchRunRow.created_at.desc()).limit(1)
+            return session.scalars(latest).first()
 
     def _row(self, run_id: str) -> BatchRunRow | None:
         with Session(self._engine) as session:
@@ -211,8 +239,7 @@ class BatchJournal:
         if not has_artifact(batch_key(row.day, row.run_id)):
             return self._take_over(row, dagster_run_id)
         claim = Claim(self._next_run_id(row.lineage_id), row.lineage_id, row.day, resumed_from=row.run_id)
-        identity = BatchIdentity(row.image_set, row.image_set_version, row.task_id, row.fingerprint)
-        self._insert(identity, claim, datetime.now(UTC), dagster_run_id)
+        self._insert(_identity(row), claim, datetime.now(UTC), dagster_run_id)
         return claim
 
     def _take_over(self, row: BatchRunRow, dagster_run_id: str | None) -> Claim:
@@ -247,3 +274,14 @@ class BatchJournal:
         )
         with Session(self._engine) as session, session.begin():
             session.add(row)
+
+
+def _identity(row: BatchRunRow) -> BatchIdentity:
+    return BatchIdentity(row.image_set, row.image_set_version, row.task_id, row.fingerprint)
+
+
+def _acquired(lock: AdvisoryLock, patience_s: float) -> bool:
+    deadline = time.monotonic() + patience_s
+    while not (acquired := lock.try_acquire()) and time.monotonic() < deadline:
+        time.sleep(LOOK_EVERY_S)
+    return acquired

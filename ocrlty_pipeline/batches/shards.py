@@ -23,7 +23,7 @@ from ocrlty_pipeline.artifacts.run_items import items_of
 from ocrlty_pipeline.artifacts.shard_files import ShardFile, shard_files
 from ocrlty_pipeline.batches.execution import BatchRequest, OpenBatch, extraction_context, open_batch
 from ocrlty_pipeline.batches.inputs import BatchInputs
-from ocrlty_pipeline.batches.journal import Claim
+from ocrlty_pipeline.batches.journal import Claim, Executions, unknown
 from ocrlty_pipeline.batches.progress import Progress, ProgressSink, Stop
 from ocrlty_pipeline.batches.runner import BatchJob, BatchOutcome, BatchRunner
 from ocrlty_pipeline.errors import ArtifactConflictError, TransientBackendError
@@ -88,7 +88,9 @@ class ShardedBatch:
 
 
 @contextmanager
-def open_shards(services: Services, request: BatchRequest, size: int) -> Iterator[ShardedBatch]:
+def open_shards(
+    services: Services, request: BatchRequest, size: int, executions: Executions = unknown
+) -> Iterator[ShardedBatch]:
     """Claim the batch that `request` asks for and cut its inputs into shards of `size` images.
 
     A batch that is continued keeps the size that it was cut by.
@@ -96,7 +98,7 @@ def open_shards(services: Services, request: BatchRequest, size: int) -> Iterato
     Raises:
         As `open_batch`.
     """
-    with open_batch(services, request) as batch:
+    with open_batch(services, request, executions) as batch:
         if isinstance(batch, OpenBatch):
             yield ShardedBatch(batch.claim, asyncio.run(_cut(services, batch, size)), batch.context)
         else:
@@ -134,9 +136,7 @@ def extract_shard(services: Services, request: BatchRequest, shard: Shard, sink:
     """
     claim = services.journal.executed_by(request.dagster_run_id)
     if claim is None:
-        raise ArtifactConflictError(
-            f"The batch of Dagster run {request.dagster_run_id} is being executed by a later run; it continues there."
-        )
+        raise _taken_over(request)
     with services.journal.taking_part(claim):
         return asyncio.run(_extract(services, request, claim, shard, sink))
 
@@ -207,15 +207,31 @@ def close_shards(services: Services, request: BatchRequest) -> BatchOutcome:
 
     Raises:
         ArtifactNotFoundError: a shard is not there.
+        ArtifactConflictError: another execution has taken the batch over.
     """
     claim = services.journal.executed_by(request.dagster_run_id)
     if claim is None:
-        # A named run that ended well before: nothing was claimed for it.
-        row = services.runs.find(str(request.run_id))
+        row = services.runs.find(_finished_before(services, request))
         header = asyncio.run(services.runs.header(row))
         return BatchOutcome(header, row.day, [], [], stored=True)
     with services.journal.taking_part(claim):
         return asyncio.run(_close(services, request, claim))
+
+
+def _finished_before(services: Services, request: BatchRequest) -> str:
+    """The run that was the answer already when this one began, so that nothing was claimed: named, or a retry's."""
+    if request.run_id is not None:
+        return request.run_id
+    before = services.journal.begun_by(request.retries)
+    if before is None or before.state != "finished":
+        raise _taken_over(request)
+    return before.run_id
+
+
+def _taken_over(request: BatchRequest) -> ArtifactConflictError:
+    return ArtifactConflictError(
+        f"The batch of Dagster run {request.dagster_run_id} is being executed by a later run; it continues there."
+    )
 
 
 async def _close(services: Services, request: BatchRequest, claim: Claim) -> BatchOutcome:

@@ -16,9 +16,11 @@ from ocrlty_pipeline.ground_truth import read_ground_truth_file
 from ocrlty_pipeline.image_folders import EVERY_FILE
 from ocrlty_pipeline.image_sets import FolderSource
 from ocrlty_pipeline.orchestration import run_tags
+from ocrlty_pipeline.orchestration.failures import take_back
 from ocrlty_pipeline.orchestration.jobs import BATCH_RERUN
 from ocrlty_pipeline.orchestration.launch_defaults import run_to_repeat
 from ocrlty_pipeline.orchestration.partitions import split_batch_key
+from ocrlty_pipeline.orchestration.past_runs import retried_runs
 from ocrlty_pipeline.orchestration.progress import RunProgress, StepContext
 from ocrlty_pipeline.orchestration.work_tags import batch_tags
 from ocrlty_pipeline.overrides import Overrides
@@ -88,14 +90,11 @@ def imported_version(
 def batch_request(context: StepContext, config: BatchConfig, services: Services, version: int | None) -> BatchRequest:
     """What the domain is asked for, by the partition and the config of a run."""
     image_set_name, task_id = split_batch_key(context.partition_key)
-    source_run_id = config.source_run_id
-    if source_run_id is None and context.job_name == BATCH_RERUN:
-        source_run_id = run_to_repeat(services, image_set_name, task_id)
-        context.log.info("No source_run_id given: the images of run %s are extracted again.", source_run_id)
     return BatchRequest(
         image_set=image_set_name,
         task_id=task_id,
         dagster_run_id=context.run.run_id,
+        retries=retried_runs(context.instance, context.run),
         backend=config.backend,
         concurrency=config.concurrency,
         limit=config.limit,
@@ -103,15 +102,28 @@ def batch_request(context: StepContext, config: BatchConfig, services: Services,
         resume=config.resume,
         auth=Auth(key_id=config.key_id, role=config.role, scopes=config.scopes),
         image_set_version=version,
-        source_run_id=source_run_id,
+        source_run_id=_source_of(context, config, services),
         only_failed=config.only_failed,
         reuse_results=config.reuse_results,
         overrides=Overrides.from_json(config.overrides),
     )
 
 
+def _source_of(context: StepContext, config: BatchConfig, services: Services) -> str | None:
+    """The run to repeat; the one that the first attempt took, whatever has become the latest since."""
+    if config.source_run_id is not None or context.job_name != BATCH_RERUN:
+        return config.source_run_id
+    taken = context.run.tags.get(run_tags.SOURCE_RUN_ID)
+    if taken is None:
+        taken = run_to_repeat(services, *split_batch_key(context.partition_key))
+        context.instance.add_run_tags(context.run.run_id, {run_tags.SOURCE_RUN_ID: taken})
+        context.log.info("No source_run_id given: the images of run %s are extracted again.", taken)
+    return taken
+
+
 def announce(context: StepContext, claim: Claim, question: Mapping[str, str]) -> None:
     """Tag the Dagster run with what it works on, and with what; close the one whose dead batch it continues."""
+    take_back(context)
     tags = {run_tags.RUN_ID: claim.run_id, **batch_tags(context.partition_key), **question}
     context.instance.add_run_tags(context.run.run_id, tags)
     if claim.resumed_from is not None:
@@ -121,7 +133,7 @@ def announce(context: StepContext, claim: Claim, question: Mapping[str, str]) ->
 
 
 def _close_interrupted(context: StepContext, dagster_run_id: str) -> None:
-    """The lock on its batch was free, so the earlier run's process is dead, whatever Dagster still believes."""
+    """Its batch could be claimed, so the earlier run's process is dead, whatever Dagster still believes."""
     run = context.instance.get_run_by_id(dagster_run_id)
     if run is not None and not run.is_finished:
         context.instance.report_run_failed(run, f"Its process died; run {context.run.run_id} continues its batch.")

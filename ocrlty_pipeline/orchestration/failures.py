@@ -11,6 +11,7 @@ from dagster import DagsterExecutionInterruptedError
 from dagster._core.storage.tags import MAX_RETRIES_TAG, RETRY_ON_ASSET_OR_OP_FAILURE_TAG
 
 from ocrlty_pipeline.errors import OcrltyError, StorageUnavailableError, TransientBackendError
+from ocrlty_pipeline.orchestration import run_tags
 from ocrlty_pipeline.orchestration.progress import StepContext
 
 
@@ -38,5 +39,12 @@ def end_canceled(context: StepContext) -> NoReturn:
     if asked_to_end(context):
         raise DagsterExecutionInterruptedError
     retried = {MAX_RETRIES_TAG: str(context.instance.run_retries_max_retries)}
-    context.instance.add_run_tags(context.run.run_id, {RETRY_ON_ASSET_OR_OP_FAILURE_TAG: "true", **retried})
+    handed_back = {run_tags.HANDED_BACK: context.run.run_id, RETRY_ON_ASSET_OR_OP_FAILURE_TAG: "true"}
+    context.instance.add_run_tags(context.run.run_id, {**handed_back, **retried})
     raise dg.Failure("Its worker was told to stop; the batch continues in a retry.", allow_retries=False)
+
+
+def take_back(context: StepContext) -> None:
+    """Begin a run that goes on with one that was handed back: its own failures in words are not retried for that."""
+    if context.run.tags.get(run_tags.HANDED_BACK, context.run.run_id) != context.run.run_id:
+        context.instance.add_run_tags(context.run.run_id, {RETRY_ON_ASSET_OR_OP_FAILURE_TAG: "false"})

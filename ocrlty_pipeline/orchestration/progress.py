@@ -66,7 +66,8 @@ class RunProgress:
 
     def _canceling(self) -> bool:
         run = self._instance.get_run_by_id(self._run_id)
-        return run is not None and run.status == dg.DagsterRunStatus.CANCELING
+        # One that is over already was ended by others, such as run monitoring: nobody waits for what this process does.
+        return run is not None and (run.status == dg.DagsterRunStatus.CANCELING or run.is_finished)
 
 
 def told_progress(instance: dg.DagsterInstance, run_id: str) -> dict[str, Any] | None:

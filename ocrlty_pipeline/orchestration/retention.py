@@ -8,11 +8,12 @@ partition: Dagster's UI would show that partition as missing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
+from typing import Any
 
 import dagster as dg
 from dagster._core.storage.dagster_run import FINISHED_STATUSES
@@ -94,9 +95,9 @@ def _delete(instance: dg.DagsterInstance, run_id: str) -> None:
 
 def _runs_of(run: dg.DagsterRun) -> Iterator[str | None]:
     yield run.tags.get(run_tags.RUN_ID)
-    for op in run.run_config.get("ops", {}).values():
-        config = (op or {}).get("config") or {}
-        yield from map(config.get, NAMING_RUNS)
+    config: Mapping[str, Any] = run.run_config
+    for op in config.get("ops", {}).values():
+        yield from map(((op or {}).get("config") or {}).get, NAMING_RUNS)
 
 
 def _pages(instance: dg.DagsterInstance, filters: dg.RunsFilter) -> Iterator[Sequence[dg.DagsterRun]]:

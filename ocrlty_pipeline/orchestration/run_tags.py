@@ -3,6 +3,8 @@
 RUN_ID = "ocrlty/run_id"
 IMAGE_SET = "ocrlty/image_set"
 TASK_ID = "ocrlty/task_id"
+# The run that a rerun repeats which nobody named.
+SOURCE_RUN_ID = "ocrlty/source_run_id"
 PROGRESS = "ocrlty/progress"
 REQUEST_ID = "ocrlty/request_id"
 KEY_ID = "ocrlty/key_id"
@@ -21,6 +23,8 @@ ROLE = "ocrlty/role"
 # On a job whose request names a `webhook_url`: by its one value such jobs are found.
 WEBHOOK = "ocrlty/webhook"
 OF_JOB = "of_job"
+# The run whose worker was told to stop; its retry has the tag as well.
+HANDED_BACK = "ocrlty/handed_back"
 CANCEL = "ocrlty/cancel_requested"
 SCHEDULE = "ocrlty/schedule"
 SCHEDULED = "ocrlty/scheduled"

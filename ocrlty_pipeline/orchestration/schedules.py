@@ -8,9 +8,10 @@ import dagster as dg
 from ocrlty_pipeline.orchestration import run_tags
 from ocrlty_pipeline.orchestration.cron import following, latest
 from ocrlty_pipeline.orchestration.jobs import BATCH_EXTRACT
-from ocrlty_pipeline.orchestration.partitions import batch_partition_key
+from ocrlty_pipeline.orchestration.partitions import batch_partition_key, image_set_partitions
 from ocrlty_pipeline.orchestration.resources import process_services
 from ocrlty_pipeline.rerun_schedules import RerunSchedule
+from ocrlty_pipeline.services import Services
 
 EVERY_MINUTE = "* * * * *"
 # Longer than an outage, and shorter than runs are kept: one that was deleted must not be taken for one that was missed.
@@ -27,11 +28,30 @@ MADE_UP_FOR = timedelta(days=1)
 )
 def scheduled_image_sets(context: dg.ScheduleEvaluationContext) -> Sequence[dg.RunRequest] | dg.SkipReason:
     now = context.scheduled_execution_time.astimezone(UTC)
-    entries = process_services().rerun_schedules.all(active_only=True)
+    services = process_services()
+    entries = services.rerun_schedules.all(active_only=True)
     due = [(entry, at) for entry in entries if (at := due_at(entry, now)) is not None]
     # The run itself tells that it was started: a tick that Dagster evaluates twice, or a minute missed, loses nothing.
-    requests = [run_request(entry, at) for entry, at in due if not _started(context.instance, entry, at)]
-    return requests or dg.SkipReason(_nothing_due(entries, now))
+    waiting = [(entry, at) for entry, at in due if not _started(context.instance, entry, at)]
+    missing = _missing(context.instance, services, [entry for entry, _ in waiting])
+    for reason in missing.values():
+        context.log.warning(reason)
+    requests = [run_request(entry, at) for entry, at in waiting if entry.name not in missing]
+    return requests or dg.SkipReason(" ".join(missing.values()) or _nothing_due(entries, now))
+
+
+def _missing(instance: dg.DagsterInstance, services: Services, entries: Sequence[RerunSchedule]) -> dict[str, str]:
+    """Of the entries whose image set or task is gone, by name, what is to be said: they must not hold up the rest."""
+    image_sets = set(instance.get_dynamic_partitions(str(image_set_partitions.name)))
+    gone = {}
+    for entry in entries:
+        what = None if entry.task_id in services.tasks.ids else f"task {entry.task_id!r}"
+        what = what if entry.image_set in image_sets else f"image set {entry.image_set!r}"
+        if what is not None:
+            gone[entry.name] = (
+                f"{entry.name} is due, but there is no {what} any more: `ocrlty schedule remove {entry.name}` ends it."
+            )
+    return gone
 
 
 def due_at(entry: RerunSchedule, now: datetime) -> datetime | None:

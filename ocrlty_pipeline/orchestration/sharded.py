@@ -4,6 +4,7 @@ Between the steps goes nothing but the shards' names, as keys of the dynamic out
 any executor will do, whether or not its processes share a disk.
 """
 
+import multiprocessing
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -23,6 +24,7 @@ from ocrlty_pipeline.orchestration.failures import as_dagster_failures, end_canc
 from ocrlty_pipeline.orchestration.io_managers import save_outcome
 from ocrlty_pipeline.orchestration.jobs import BATCH_EXTRACT_SHARDED, IN_SHARDS, config_of_batches
 from ocrlty_pipeline.orchestration.metadata import evaluation_metadata, extraction_metadata
+from ocrlty_pipeline.orchestration.past_runs import execution_of
 from ocrlty_pipeline.orchestration.progress import RunProgress, run_progress, told_progress
 from ocrlty_pipeline.orchestration.resources import OcrltyResource
 from ocrlty_pipeline.orchestration.warm.processes import PRELOAD
@@ -66,7 +68,8 @@ def plan_shards(
     services = ocrlty.services
     with as_dagster_failures(), run_progress(context, services.settings) as progress:
         request = batch_request(context, config, services, imported_version(context, config, services, progress))
-        with open_shards(services, request, config.shard_size or services.settings.jobs_shard_size) as batch:
+        size = config.shard_size or services.settings.jobs_shard_size
+        with open_shards(services, request, size, partial(execution_of, context.instance)) as batch:
             announce(context, batch.claim, question_tags(batch.context) if batch.context else {})
     for name in map(str, batch.shards):
         yield dg.DynamicOutput(name, mapping_key=name)
@@ -198,6 +201,9 @@ def _executor(settings: Settings) -> dg.ExecutorDefinition:
 
 
 def _multiprocess(settings: Settings) -> dg.ExecutorDefinition:
+    if multiprocessing.current_process().daemon:
+        # A task of Celery: such a process may start no others.
+        return dg.in_process_executor
     # A copy of a process that has imported everything is there in no time; a new one takes seconds.
     start = {"forkserver": {"preload_modules": [PRELOAD]}}
     config = {"max_concurrent": settings.jobs_shard_processes, "start_method": start}

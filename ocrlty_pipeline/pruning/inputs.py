@@ -32,7 +32,7 @@ WHERE given.name <> ALL(:kept)
     AND NOT EXISTS (SELECT FROM {SCHEMA}.artifacts WHERE kind = 'batch' AND image_set = given.name
         AND NOT EXISTS (SELECT FROM going_runs WHERE run_id = artifact_id))
     AND NOT EXISTS (SELECT FROM {SCHEMA}.batch_runs WHERE image_set = given.name AND created_at >= :before)
-    AND NOT EXISTS (SELECT FROM {SCHEMA}.ground_truths WHERE image_set = given.name)
+    AND NOT EXISTS (SELECT FROM {SCHEMA}.ground_truths WHERE image_set = given.name AND NOT deleted)
     AND NOT EXISTS (SELECT FROM {SCHEMA}.baselines WHERE image_set = given.name)
     AND NOT EXISTS (SELECT FROM {SCHEMA}.rerun_schedules WHERE image_set = given.name)
 """  # noqa: S608 -- no input in it

@@ -51,13 +51,15 @@ class PlannedRun:
 
 # Each upload is an image set of its own, so that its only run is its last: those stay only where somebody
 # cares for the set. A rerun of a rerun takes its images from the first one's artifact: sources of what stays, stay.
+# So does what is being continued, or may yet be: its records are taken over.
 _KEPT = f"""
 CREATE TEMPORARY TABLE kept_runs AS
 WITH RECURSIVE batches AS (
     SELECT artifact_id AS run_id, created_at, summary ->> 'source_run_id' AS source,
         coalesce(summary ->> 'status' = 'succeeded', false) AS succeeded,
         NOT starts_with(image_set, '{UPLOADED}')
-            OR EXISTS (SELECT FROM {SCHEMA}.ground_truths WHERE ground_truths.image_set = artifacts.image_set)
+            OR EXISTS (SELECT FROM {SCHEMA}.ground_truths
+                WHERE ground_truths.image_set = artifacts.image_set AND NOT deleted)
             OR EXISTS (SELECT FROM {SCHEMA}.rerun_schedules WHERE rerun_schedules.image_set = artifacts.image_set)
             AS is_cared_for,
         row_number() OVER (PARTITION BY image_set, task_id ORDER BY created_at DESC, artifact_id DESC) AS place,
@@ -69,6 +71,9 @@ WITH RECURSIVE batches AS (
     WHERE created_at >= :before
         OR is_cared_for AND (place <= :newest OR succeeded AND place_among_same <= :newest)
         OR run_id = ANY(:runs) OR run_id IN (SELECT run_id FROM {SCHEMA}.baselines)
+        OR run_id IN (SELECT earlier.run_id FROM {SCHEMA}.batch_runs AS earlier
+            JOIN {SCHEMA}.batch_runs AS later USING (lineage_id)
+            WHERE later.state = 'running' AND (later.created_at >= :before OR later.run_id = ANY(:runs)))
     UNION
     SELECT batches.run_id, batches.source FROM kept JOIN batches ON batches.run_id = kept.source
 )

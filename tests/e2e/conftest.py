@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -10,6 +11,9 @@ from pathlib import Path
 
 import orjson
 import pytest
+
+from ocrlty_pipeline.cli.app import run
+from ocrlty_pipeline.environment import environment
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "ocrlty_pipeline.cli"]
@@ -43,6 +47,11 @@ class Workplace:
         done = self.ocrlty(*arguments, **variables)
         assert done.returncode == 0, done.stderr
         return done
+
+    def imported(self, folder, name="s"):
+        """Import a folder; in this process, where the import itself is not what a test is about."""
+        with environment(self.environment), contextlib.chdir(self.data.parent):
+            assert run(["import", str(folder), "--name", name]) == 0
 
     def run_json(self, *arguments, **variables):
         return orjson.loads(self.succeed("run", *arguments, "--json", **variables).stdout)

@@ -79,7 +79,7 @@ def test_the_same_import_again_is_the_same_version_and_a_changed_folder_the_next
 
 def test_a_run_killed_in_mid_batch_is_continued_and_pays_for_no_image_twice(workplace):
     count, concurrency = 40, 4
-    workplace.succeed("import", tiny_images(workplace.data / "images", count), "--name", "s")
+    workplace.imported(tiny_images(workplace.data / "images", count))
     arguments = ("s", "--task", "receipt_header_v1", "--backend", "vllm", "--concurrency", concurrency)
     with openai_server(latency_ms=200) as server:
         variables = {"VLLM_BASE_URL": server.base_url, "VLLM_MODEL": "test-model"}
@@ -108,7 +108,7 @@ def test_a_run_killed_in_mid_batch_is_continued_and_pays_for_no_image_twice(work
 
 def test_a_cancelled_run_keeps_what_is_done_says_so_and_is_continued(workplace):
     count = 40
-    workplace.succeed("import", tiny_images(workplace.data / "images", count), "--name", "s")
+    workplace.imported(tiny_images(workplace.data / "images", count))
     arguments = ("s", "--task", "receipt_header_v1", "--backend", "vllm", "--concurrency", 4)
     with openai_server(latency_ms=200) as server:
         variables = {"VLLM_BASE_URL": server.base_url, "VLLM_MODEL": "test-model"}
@@ -132,7 +132,7 @@ def test_a_cancelled_run_keeps_what_is_done_says_so_and_is_continued(workplace):
 
 
 def test_a_run_whose_model_is_down_fails_in_words_and_succeeds_once_it_is_up(workplace):
-    workplace.succeed("import", tiny_images(workplace.data / "images", 3), "--name", "s")
+    workplace.imported(tiny_images(workplace.data / "images", 3))
     arguments = ("s", "--task", "receipt_header_v1", "--backend", "vllm")
     patience = {"VLLM_RETRY_BASE_S": "0.01", "VLLM_RETRY_MAX_ATTEMPTS": "2", "VLLM_MODEL": "test-model"}
     message = workplace.refused("run", *arguments, **patience, VLLM_BASE_URL="http://127.0.0.1:9/v1")
@@ -144,7 +144,7 @@ def test_a_run_whose_model_is_down_fails_in_words_and_succeeds_once_it_is_up(wor
 
 
 def test_a_base_url_without_v1_stops_the_batch_at_once_and_says_what_is_missing(workplace):
-    workplace.succeed("import", tiny_images(workplace.data / "images", 50), "--name", "s")
+    workplace.imported(tiny_images(workplace.data / "images", 50))
     with openai_server() as server:
         base_url = server.base_url.removesuffix("/v1")
         message = workplace.refused(
@@ -155,7 +155,7 @@ def test_a_base_url_without_v1_stops_the_batch_at_once_and_says_what_is_missing(
 
 
 def test_a_named_run_asked_for_again_is_the_same_run(workplace):
-    workplace.succeed("import", tiny_images(workplace.data / "images", 2), "--name", "s")
+    workplace.imported(tiny_images(workplace.data / "images", 2))
     first = workplace.run_json("s", "--task", "receipt_fields_v1", "--run-id", "mine")
     again = workplace.run_json("s", "--task", "receipt_fields_v1", "--run-id", "mine")
     assert again == first
@@ -164,7 +164,7 @@ def test_a_named_run_asked_for_again_is_the_same_run(workplace):
 
 
 def test_the_index_is_rebuilt_from_the_artifacts(workplace, empty_database_url):
-    workplace.succeed("import", tiny_images(workplace.data / "images", 2), "--name", "s")
+    workplace.imported(tiny_images(workplace.data / "images", 2))
     run = workplace.run_json("s", "--task", "receipt_fields_v1", "--run-id", "mine")
     done = workplace.succeed("reindex", DATABASE_URL=empty_database_url)
     assert "3 index rows added" in done.stderr
@@ -184,7 +184,7 @@ def test_a_task_is_added_by_a_folder(workplace):
     (folder / "schema.json").write_text(
         '{"type": "object", "properties": {"number": {"type": "string"}}, "required": ["number"]}'
     )
-    workplace.succeed("import", tiny_images(workplace.data / "images", 1), "--name", "s")
+    workplace.imported(tiny_images(workplace.data / "images", 1))
     run = workplace.run_json("s", "--task", "invoice_v1", OCRLTY_TASKS_DIR=str(folder.parent))
     assert run["items"][0]["schema_valid"] is True
     (folder / "schema.json").write_text('{"type": "object", "properties": ')

@@ -7,6 +7,7 @@ import asyncio
 import orjson
 import pytest
 
+from ocrlty_pipeline.artifacts.run_items import RunItem
 from ocrlty_pipeline.errors import ArtifactConflictError
 from tests.support.stored_runs import store_run
 
@@ -53,6 +54,14 @@ def test_a_run_s_document_is_its_artifact_with_its_place_and_its_evaluation(stor
     document = asyncio.run(store_services.runs.document(row))
     assert document == artifact | {"artifact_rel": row.rel_ref, "eval": None}
     assert len(document["items"]) == len(answers)
+
+
+def test_an_item_that_was_tried_again_replaces_what_it_was(store_services):
+    items = store_services.run_items
+    items.add("b1", [RunItem(0, "a.jpg", "first", "extracts/first.json", ok=False)])
+    items.add("b1", [RunItem(0, "a.jpg", "again", "extracts/again.json", ok=True)])
+    assert items.page("b1", limit=9) == [RunItem(0, "a.jpg", "again", "extracts/again.json", ok=True)]
+    assert items.counts("b1") == (1, 0)
 
 
 def test_a_run_id_that_is_taken_adds_no_items(store_services):

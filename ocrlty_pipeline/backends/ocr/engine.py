@@ -9,6 +9,7 @@ import logging
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -124,6 +125,7 @@ def _load(threads: int) -> Any:
                 f"Backend `ocr`: {models / model} is missing; reinstall rapidocr, whose wheel brings it."
             )
     logging.getLogger("RapidOCR").setLevel(logging.ERROR)
+    _let_threads_sleep()
     return rapidocr.RapidOCR(params=_parameters(models, threads))
 
 
@@ -140,3 +142,22 @@ def _parameters(models: Path, threads: int) -> dict[str, Any]:
         "EngineConfig.onnxruntime.intra_op_num_threads": threads,
         "EngineConfig.onnxruntime.inter_op_num_threads": 1,
     }
+
+
+@cache
+def _let_threads_sleep() -> None:
+    """Have the threads of an inference sleep while they wait for each other.
+
+    onnxruntime has them spin, which takes the cores from whatever else reads images: several processes on one machine
+    then take many times as long as one after the other. RapidOCR passes no such option on.
+    """
+    from rapidocr.inference_engine.onnxruntime.main import OrtInferSession  # noqa: PLC0415 - as `rapidocr`
+
+    given = OrtInferSession._init_sess_opts  # noqa: SLF001 - its only place for options
+
+    def with_sleep(config: Any) -> Any:
+        options = given(config)
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        return options
+
+    OrtInferSession._init_sess_opts = staticmethod(with_sleep)  # type: ignore[assignment,method-assign]  # noqa: SLF001

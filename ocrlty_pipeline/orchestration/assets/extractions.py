@@ -1,6 +1,7 @@
 """`extractions`: one image set through one task, as one batch run."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import dagster as dg
 
@@ -17,6 +18,7 @@ from ocrlty_pipeline.orchestration.assets.image_sets import image_set
 from ocrlty_pipeline.orchestration.batch_config import BatchConfig, announce, batch_request, imported_version
 from ocrlty_pipeline.orchestration.failures import as_dagster_failures, asked_to_end, end_canceled
 from ocrlty_pipeline.orchestration.metadata import batch_metadata, extraction_metadata
+from ocrlty_pipeline.orchestration.past_runs import execution_of
 from ocrlty_pipeline.orchestration.progress import StepContext, run_progress
 from ocrlty_pipeline.orchestration.resources import OcrltyResource
 from ocrlty_pipeline.orchestration.work_tags import header_tags, question_tags
@@ -47,7 +49,7 @@ def build_extractions(partitions: dg.MultiPartitionsDefinition, pool: str) -> dg
         with as_dagster_failures(), run_progress(context, services.settings) as progress:
             request = batch_request(context, config, services, imported_version(context, config, services, progress))
             # Held until the IO manager has stored the outcome, so that nobody takes the batch for a dead one.
-            batch = ocrlty.held_open(open_batch(services, request))
+            batch = ocrlty.held_open(open_batch(services, request, partial(execution_of, context.instance)))
             announce(context, batch.claim, question_tags(batch.context) if isinstance(batch, OpenBatch) else {})
             outcome = batch.run(progress)
             if isinstance(batch, StoredBatch):

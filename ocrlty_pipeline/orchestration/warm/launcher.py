@@ -12,11 +12,10 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 import dagster as dg
-from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, RunLauncher, WorkerStatus
+from dagster._core.launcher import CheckRunHealthResult, LaunchRunContext, RunLauncher
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
-from ocrlty_pipeline.orchestration import run_tags
-from ocrlty_pipeline.orchestration.warm.identity import ProcessIdentity
+from ocrlty_pipeline.orchestration.warm.health import ask_to_end, health_of, worker_of
 from ocrlty_pipeline.orchestration.warm.pool import PoolOptions, WarmPool
 from ocrlty_pipeline.settings import load_settings
 
@@ -57,11 +56,11 @@ class WarmRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
         run = self._instance.get_run_by_id(run_id)
         if run is None or run.is_finished:
             return False
-        self._instance.report_run_canceling(run)
-        if self._pool is not None:
+        if self._pool is None:
+            ask_to_end(self._instance, run)
+        else:
+            self._instance.report_run_canceling(run)
             self._pool.cancel(run_id)
-        elif self.check_run_worker_health(run).status is WorkerStatus.FAILED:
-            self._instance.report_run_canceled(run, "Nothing executed it any more.")
         return True
 
     @property
@@ -69,14 +68,7 @@ class WarmRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
         return True
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
-        """Whether the process in the run's tag lives. Of another host's process only that host can tell."""
-        tag = run.tags.get(run_tags.WORKER)
-        worker = ProcessIdentity.from_tag(tag) if tag else None
-        if worker is None:
-            return CheckRunHealthResult(WorkerStatus.UNKNOWN, "The run does not say which process executes it.")
-        if not worker.is_local or worker.is_alive():
-            return CheckRunHealthResult(WorkerStatus.RUNNING, run_worker_id=tag)
-        return CheckRunHealthResult(WorkerStatus.FAILED, f"Its process {worker.pid} is gone.", run_worker_id=tag)
+        return health_of(worker_of(self._instance, run))
 
     def dispose(self) -> None:
         if self._pool is not None:

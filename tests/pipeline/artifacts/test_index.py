@@ -47,7 +47,7 @@ def test_a_batch_run_s_columns_come_from_its_document(row_of, tmp_path):
         item_count=3,
         ok_count=2,
         error_count=1,
-        summary=documents.MADE_WITH | {"status": None, "source_run_id": None, "total_time": 85.0},
+        summary=documents.MADE_WITH | {"backend": None, "status": None, "source_run_id": None, "total_time": 85.0},
     )
 
 
@@ -157,6 +157,7 @@ def test_runs_are_listed_with_the_summary_of_their_latest_evaluation(index, row_
         ("b1", {"name": "e2"}),
         ("b0", None),
     ]
+    assert [run.eval_id for run in listed] == ["e3", "e2", None]
     assert listed[2].row == row_of(documents.batch("b0", 0))
     assert [run.row.artifact_id for run in index.runs(limit=1, cursor=listed[0].row.cursor)] == ["b1"]
 

@@ -1,10 +1,11 @@
 """Which unfinished batch an execution continues, and that two never execute the same one."""
 
 import multiprocessing
+import threading
 
 import pytest
 
-from ocrlty_pipeline.batches.journal import BatchIdentity, BatchJournal
+from ocrlty_pipeline.batches.journal import BatchIdentity, BatchJournal, Begun, unknown
 from ocrlty_pipeline.db.engine import create_engine
 from ocrlty_pipeline.errors import ArtifactConflictError
 
@@ -17,7 +18,7 @@ def journal(services):
     return BatchJournal(services.engine)
 
 
-def claim(journal, new_id, identity=WORK, *, artifacts=(), resume=True):
+def claim(journal, new_id, identity=WORK, *, artifacts=(), resume=True, executions=unknown):
     written = {f"{run_id}.json" for run_id in artifacts}
     return journal.claim(
         identity,
@@ -25,6 +26,7 @@ def claim(journal, new_id, identity=WORK, *, artifacts=(), resume=True):
         dagster_run_id=f"dagster-{new_id}",
         has_artifact=lambda rel: rel.rpartition("/")[2] in written,
         resume=resume,
+        executions=executions,
     )
 
 
@@ -72,6 +74,39 @@ def test_a_fresh_start_leaves_the_unfinished_alone(journal):
         pass
     with claim(journal, "b", resume=False) as started:
         assert started.lineage_id == "b"
+
+
+def test_what_goes_on_without_a_lock_is_left_alone(journal):
+    with claim(journal, "a"):
+        pass
+    asked = []
+
+    def goes_on(dagster_run_id):
+        asked.append(dagster_run_id)
+        return "goes_on"
+
+    with claim(journal, "b", executions=goes_on) as started:
+        assert (started.lineage_id, asked) == ("b", ["dagster-a"])
+
+
+def test_what_is_left_of_one_that_has_ended_is_waited_for(journal):
+    left_behind = claim(journal, "a")
+    left_behind.__enter__()
+    soon = threading.Timer(0.5, lambda: left_behind.__exit__(None, None, None))
+    soon.start()
+    with claim(journal, "b", executions=lambda _run_id: "ended") as continued:
+        assert (continued.lineage_id, continued.resumed_from) == ("a", "a")
+    soon.join()
+
+
+def test_a_lineage_is_found_by_the_run_that_began_it_whoever_went_on_with_it(journal):
+    assert journal.begun_by([]) is None
+    with claim(journal, "a"):
+        journal.close("a", "canceled")
+    with claim(journal, "b", artifacts=["a"]) as second:
+        journal.close(second.run_id, "succeeded")
+    assert journal.begun_by(["dagster-a", "unknown"]) == Begun("a-2", "a", "finished", WORK)
+    assert journal.begun_by(["unknown"]) is None
 
 
 def test_a_batch_that_is_being_executed_is_left_alone(journal):

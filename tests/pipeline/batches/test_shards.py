@@ -148,6 +148,38 @@ def test_the_next_execution_goes_on_with_the_shards_that_are_done(services, back
     assert set(backend.calls.values()) == {1}
 
 
+def test_a_retry_goes_on_with_the_shards_of_a_fresh_start(services, backend):
+    fresh = replace(REQUEST, resume=False)
+    extract(services, plan(services, fresh).shards[0], fresh)
+    row = run(services, replace(fresh, dagster_run_id="d2", retries=("d1",)))
+    assert (row.artifact_id, row.ok_count, set(backend.calls.values())) == ("run-d1", COUNT, {1})
+
+
+def test_a_retry_of_what_is_done_is_answered_by_its_artifact(services, backend):
+    run(services)
+    again = replace(REQUEST, dagster_run_id="d2", retries=("d1",))
+    assert plan(services, again).shards == []
+    assert close_shards(services, again).header.run_id == "run-d1"
+    assert set(backend.calls.values()) == {1}
+
+
+def test_a_retry_of_other_images_starts_afresh(services, backend, tmp_path):
+    first = plan(services)
+    folder = tiny_images(tmp_path / "images", COUNT + 1)
+    asyncio.run(services.image_sets.import_folder("set", FolderSource(folder, tmp_path, services.folder_limits)))
+    second = plan(services, replace(REQUEST, dagster_run_id="d2", retries=("d1",)))
+    assert second.claim.lineage_id != first.claim.lineage_id
+    assert not backend.calls
+
+
+def test_closing_a_run_that_was_taken_over_says_so(services, backend):
+    plan(services)
+    plan(services, replace(REQUEST, dagster_run_id="d2"))
+    with pytest.raises(ArtifactConflictError, match="by a later run"):
+        close_shards(services, REQUEST)
+    assert not backend.calls
+
+
 def test_a_run_that_is_finished_is_answered_by_its_artifact(services, backend):
     named = replace(REQUEST, run_id="monday")
     run(services, named)

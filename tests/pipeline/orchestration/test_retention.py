@@ -17,13 +17,13 @@ def instance():
         yield instance
 
 
-def add(instance, status=dg.DagsterRunStatus.QUEUED, *, config=None, tags=PARTITION):
+def add(instance, status=dg.DagsterRunStatus.STARTING, *, config=None, tags=PARTITION):
     run = dg.DagsterRun(job_name="job", run_config={"ops": config or {}}, status=status, tags=tags)
     instance.add_run(run)
 
 
 @pytest.mark.parametrize("op", ["extractions", "extraction_in_shards"])
-def test_a_queued_run_uses_its_set_and_the_runs_that_its_config_names(instance, op):
+def test_a_run_that_begins_uses_its_set_and_the_runs_that_its_config_names(instance, op):
     add(instance, config={op: {"config": {"source_run_id": "monday", "run_id": "tuesday"}}, "evaluation": {}})
     used = in_use(instance)
     assert used.runs == {"monday", "tuesday"}

@@ -9,6 +9,7 @@ import pytest
 from ocrlty_pipeline.errors import InputError
 from ocrlty_pipeline.orchestration import run_tags
 from ocrlty_pipeline.orchestration.cron import check_cron
+from ocrlty_pipeline.orchestration.partitions import IMAGE_SET
 from ocrlty_pipeline.orchestration.resources import process_services
 from ocrlty_pipeline.orchestration.schedules import due_at, scheduled_image_sets
 from ocrlty_pipeline.rerun_schedules import RerunSchedule, RerunSchedules
@@ -29,6 +30,8 @@ def services(settings):
 
 @pytest.fixture
 def tick(instance, services):
+    instance.add_dynamic_partitions(IMAGE_SET, ["march"])
+
     def tick(at):
         context = dg.build_schedule_context(instance=instance, scheduled_execution_time=at)
         found = scheduled_image_sets(context)
@@ -64,6 +67,23 @@ def test_a_due_run_is_asked_for_until_it_is_there(services, instance, tick):
     assert again.run_key == request.run_key
     instance.create_run_for_job(dg.GraphDefinition("g", node_defs=[]).to_job(), tags=request.tags)
     assert "next is nightly" in tick(at + timedelta(minutes=2))
+
+
+def test_an_entry_whose_image_set_or_task_is_gone_holds_up_no_other(services, tick):
+    for name, image_set, task_id in (
+        ("no-set", "gone", "receipt_fields_v1"),
+        ("no-task", "march", "gone_v1"),
+        ("good", "march", "receipt_fields_v1"),
+    ):
+        services.rerun_schedules.add(name, image_set=image_set, task_id=task_id, cron="* * * * *", timezone="UTC")
+    soon = datetime.now(UTC) + timedelta(minutes=2)
+    assert [request.tags[run_tags.SCHEDULE] for request in tick(soon)] == ["good"]
+    services.rerun_schedules.remove("good")
+    reason = tick(soon)
+    assert "no-set is due, but there is no image set 'gone' any more" in reason
+    assert (
+        "no-task is due, but there is no task 'gone_v1' any more: `ocrlty schedule remove no-task` ends it." in reason
+    )
 
 
 def test_a_paused_schedule_starts_nothing_and_makes_up_for_nothing(services, tick):
