@@ -24,7 +24,7 @@ from ocrlty_pipeline.settings import Settings, load_settings
 ROOT = Path(__file__).parents[2]
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
 SERVICES = yaml.safe_load(COMPOSE)["services"]
-OURS = {name: service for name, service in SERVICES.items() if service["image"].startswith("${COMPOSE_IMAGE")}
+OURS = {name: service for name, service in SERVICES.items() if service.get("env_file") == ".env"}
 MANIFEST = list(yaml.safe_load_all((ROOT / "deploy/k8s/api.yaml").read_text()))
 DEPLOYMENT = next(document for document in MANIFEST if document["kind"] == "Deployment")
 POD = DEPLOYMENT["spec"]["template"]["spec"]
