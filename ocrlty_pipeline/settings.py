@@ -20,8 +20,10 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from ocrlty_pipeline.errors import ConfigError
 
 ENV_FILE = ".env"
-# Only names below these prefixes are ours to judge: another program's variables are none of our business.
+# Names that begin so are ours to judge; of all others, which are other programs', only what is a slip of one of ours.
 OWN_PREFIXES = (
+    "INFERENCE_",
+    "ARTIFACTS_",
     "VLLM_",
     "OCRLTY_",
     "OCR_",
@@ -40,6 +42,14 @@ OWN_PREFIXES = (
     "OUTBOUND_",
     "INBOX_",
     "PRUNE_",
+)
+# How like a setting a name is that must be meant for it: DATABSE_URL is, DATA_DIR is not.
+SLIP = 0.9
+# Like a setting, but other programs'.
+OF_OTHERS = frozenset({"AWS_ACCESS_KEY", "LOGLEVEL"})
+# What follows the name of a Service in the variables that Kubernetes sets in every pod of its namespace.
+_OF_A_SERVICE = re.compile(
+    r"_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
 )
 
 Positive = Annotated[int, Field(gt=0)]
@@ -244,9 +254,10 @@ def load_settings() -> Settings:
     """Read the environment and `.env`.
 
     Raises:
-        ConfigError: a value is bad, or a variable looks like ours but is not one; names the variable.
+        ConfigError: a value is bad, or a variable is named like ours but is not one; names the variable.
     """
-    for name in (*os.environ, *_names_in_env_file()):
+    injected = _injected_by_kubernetes()
+    for name in (*(name for name in os.environ if name not in injected), *_names_in_env_file()):
         _refuse_unknown(name.upper())
     try:
         return Settings()
@@ -270,9 +281,26 @@ def _names_in_env_file() -> Iterable[str]:
         raise ConfigError(f"{Path(ENV_FILE).absolute()}: cannot be read as UTF-8 text: {error}.") from None
 
 
+def _injected_by_kubernetes() -> set[str]:
+    """The variables of the environment that are there because of a Service in the pod's namespace."""
+    services = [name.removesuffix("_SERVICE_HOST") for name in os.environ if name.endswith("_SERVICE_HOST")]
+    return {
+        name
+        for service in services
+        for name in os.environ
+        if name.startswith(service) and _OF_A_SERVICE.fullmatch(name, len(service))
+    }
+
+
 def _refuse_unknown(name: str) -> None:
     known = {field.upper() for field in Settings.model_fields}
-    if name.startswith(OWN_PREFIXES) and name not in known:
+    if name not in known and (name.startswith(OWN_PREFIXES) or _is_slip(name, known)):
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]}?" if near else "see the configuration table in README.md."
         raise ConfigError(f"Unknown configuration variable {name}: {hint}")
+
+
+def _is_slip(name: str, known: Iterable[str]) -> bool:
+    """Whether a name is a setting's with a slip in it. Hardly any slip is in the first letter; NODE_VERSION is none."""
+    alike = [other for other in known if other[0] == name[:1]]
+    return name not in OF_OTHERS and bool(difflib.get_close_matches(name, alike, n=1, cutoff=SLIP))

@@ -3,7 +3,6 @@
 import contextlib
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +10,6 @@ from pathlib import Path
 import dagster as dg
 import psutil
 import pytest
-from redis import Redis
-from redis.exceptions import ConnectionError as RedisConnectionError
 
 from ocrlty_pipeline.orchestration.jobs import BATCH_EXTRACT, BATCH_EXTRACT_SHARDED, IN_SHARDS
 from ocrlty_pipeline.orchestration.launch import RunRequest, single_worker, start_run
@@ -21,6 +18,7 @@ from ocrlty_pipeline.orchestration.stack import dagster_instance, running_stack
 from ocrlty_pipeline.settings import load_settings
 from tests.support.daemon import import_images, open_queue, running_daemon
 from tests.support.openai_server import openai_server
+from tests.support.redis_server import REDIS, redis_server
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -28,9 +26,7 @@ CELERY = ROOT / "deploy" / "celery"
 TASK = "receipt_fields_v1"
 COUNT = 60
 
-pytestmark = pytest.mark.skipif(
-    shutil.which("redis-server") is None, reason="no redis-server: apt install redis-server"
-)
+pytestmark = pytest.mark.skipif(REDIS is None, reason="no redis-server: apt install redis-server")
 
 
 @contextlib.contextmanager
@@ -44,30 +40,8 @@ def a_process(command, log, **options):
 
 @pytest.fixture
 def redis_port(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [
-        "redis-server",
-        "--port",
-        str(port),
-        "--bind",
-        "127.0.0.1",
-        "--appendonly",
-        "yes",
-        "--dir",
-        str(tmp_path),
-    ]
-    with a_process(command, tmp_path / "redis.log"), Redis(port=port) as client:
-        wait_until(lambda: _answers(client))
+    with redis_server(tmp_path) as (_process, port):
         yield port
-
-
-def _answers(client):
-    try:
-        return client.ping()
-    except RedisConnectionError:
-        return False
 
 
 @pytest.fixture

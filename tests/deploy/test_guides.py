@@ -1,57 +1,156 @@
-"""Every command that the guides show, started dry: it exists, and takes the options and arguments it is shown with."""
+"""Every shell line that the guides show, started dry: its commands exist, and take the options and arguments shown."""
 
+import os
 import re
 import shlex
+import tomllib
+from importlib.util import find_spec
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import typer
 import yaml
+from celery.bin.celery import celery
 from dagster._cli import create_dagster_cli
 
 from ocrlty_api import auth_cli
 from ocrlty_api.metrics import Metrics
 from ocrlty_pipeline.cli.app import COMMANDS, build_app
-from ocrlty_pipeline.settings import Settings
+from ocrlty_pipeline.settings import Settings, load_settings
 
 ROOT = Path(__file__).parents[2]
 GUIDES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
-OPERATING, VLLM = ROOT / "docs/operating.md", ROOT / "docs/vllm.md"
+WITH_COMMENTS = [ROOT / "docker-compose.yml", ROOT / "dagster.yaml", *sorted((ROOT / "deploy").glob("*/*.yaml"))]
+OPERATING, STORAGE, VLLM = (ROOT / "docs" / name for name in ("operating.md", "storage.md", "vllm.md"))
 SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-AUTH = ("python", "-m", "ocrlty_api.auth_cli")
+# Of these only what they are given in $(...) is looked at: they are others', and most are on any machine.
+OTHERS = {"base64", "cd", "curl", "eval", "git", "hostname", "install", "jq", "mkdir", "source", "ssh", "vllm"}
+IN_SENTENCES = r"ocrlty|dagster|docker compose|python|celery|helm|kubectl|htpasswd|make|pip|eval|env|KEY=\$\(python"
+# Options of docker compose and whether they take a value, as `docker compose COMMAND --help` lists them.
+COMPOSE = {
+    "": {"--profile": True, "-f": True, "--file": True, "--env-file": True, "-p": True},
+    "up": {"-d": False, "--detach": False, "--build": False, "--no-deps": False, "--wait": False, "--scale": True},
+    "ps": {"-a": False, "--all": False, "-q": False, "--format": True},
+    "logs": {"-f": False, "--follow": False, "--since": True, "-n": True, "--tail": True, "-t": False},
+    "start": {},
+    "stop": {"-t": True, "--timeout": True},
+    "exec": {"-T": False, "-u": True, "--user": True, "-e": True, "--env": True, "-w": True, "-d": False},
+    "run": {"--rm": False, "--no-deps": False, "-v": True, "--volume": True, "-e": True, "--env": True, "-T": False},
+}
 
 
 def shown_in(guide):
-    """The command lines of a guide's consoles, and those within its sentences."""
+    """The shell lines of a guide: in its consoles, indented in its text, and within its sentences."""
     text = guide.read_text()
     consoles = "\n".join(re.findall(r"```console\n(.*?)```", text, re.DOTALL)).replace("\\\n", " ")
-    lines = re.findall(r"^\$ (.*)$", consoles, re.MULTILINE) + re.findall(r"^    (python -m .*)$", text, re.MULTILINE)
     prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
-    return lines + re.findall(r"`((?:ocrlty|dagster|docker compose|python -m ocrlty_api\.auth_cli) [^`]+)`", prose)
+    return [
+        *re.findall(r"^\$ (.*)$", consoles, re.MULTILINE),
+        *re.findall(r"^    (\S.*)$", prose, re.MULTILINE),
+        *in_sentences(prose),
+    ]
 
 
-def commands():
-    every = {(guide.name, line) for guide in GUIDES for line in shown_in(guide)}
-    return sorted(pair for pair in every if re.match(r"(ocrlty|dagster|docker compose|python -m ocrlty)\b", pair[1]))
+def shown_in_comments(file):
+    """The shell lines in the comments of a file: on lines of their own, and within sentences."""
+    comments = "\n".join(re.findall(r"#(.*)$", file.read_text(), re.MULTILINE))
+    return [*re.findall(rf"^ {{3}}((?:{IN_SENTENCES}) .*)$", comments, re.MULTILINE), *in_sentences(comments)]
 
 
-def words_of(line):
-    """What the command is given, without comment, redirection and pipe."""
-    words = shlex.split(re.sub(r" \.\.\.|[][]", "", line), comments=True)
-    return next((words[:at] for at, word in enumerate(words) if word in {">", "<", "|"}), words)
+def in_sentences(text):
+    return [line.replace("\n", " ") for line in re.findall(rf"`((?:{IN_SENTENCES}) [^`]+)`", text)]
 
 
-def program_of(words):
-    """The command that is started, and its arguments."""
-    if words[:2] == ["ocrlty", "dagster"]:
+def shown():
+    guides = {(guide.name, line) for guide in GUIDES for line in shown_in(guide)}
+    comments = {(str(file.relative_to(ROOT)), line) for file in WITH_COMMENTS for line in shown_in_comments(file)}
+    return sorted(guides | comments)
+
+
+def commands_of(line):
+    """The commands of a shell line, each as its words, what stands in `$(...)` first.
+
+    Comments, redirections, variables and what marks an argument as optional are left out.
+    """
+    inner = [command for found in re.findall(r"\$\(([^()]*)\)", line) for command in commands_of(found)]
+    commands = [[]]
+    words = iter(shlex.split(re.sub(r"\$\([^()]*\)", "VALUE", line), comments=True))
+    for word in words:
+        if word in {"&&", "|", ";"}:
+            commands.append([])
+        elif word in {">", "<"}:
+            next(words)
+        else:
+            commands[-1].append(word)
+    return inner + [words for words in map(without_variables, commands) if words]
+
+
+def without_variables(words):
+    """A command without `env -i` and the variables before it."""
+    while words and (words[0] in {"env", "-i"} or re.match(r"\w+=", words[0])):
         words = words[1:]
-    if words[0] == "dagster":
-        return create_dagster_cli(), words[1:]
-    if tuple(words[:3]) == AUTH:
-        return typer.main.get_command(auth_cli.app), words[3:]
-    assert words[0] == "ocrlty", words
-    assert words[1] in COMMANDS, f"there is no command ocrlty {words[1]}"
-    return typer.main.get_command(build_app(words[1])), words[1:]
+    return words
+
+
+def check(words):
+    """That a command exists and takes what it is given; one that no check knows is refused."""
+    program, *arguments = words
+    if program == "docker":
+        compose(arguments)
+    elif program == "python":
+        python(arguments)
+    elif program == "make":
+        targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        assert set(arguments) <= set(targets), arguments
+    elif program == "pip":
+        extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+        assert arguments[0] == "install"
+        assert arguments[1] == "vllm" or re.fullmatch(rf"\.\[({'|'.join(extras)})\]", arguments[1]), arguments
+    elif program == "htpasswd":
+        assert f"auth_basic_user_file {arguments[1]};" in (ROOT / "deploy/proxy/nginx.conf").read_text()
+    elif program == "export":
+        assert {word.partition("=")[0].lower() for word in arguments} <= Settings.model_fields.keys()
+    elif program in {"helm", "kubectl"}:
+        assert (ROOT / arguments[arguments.index("-f") + 1]).is_file()
+    elif program in {"pg_dump", "pg_restore"}:
+        ours = SERVICES["postgres"]["environment"]
+        assert arguments[arguments.index("-U") + 1] == ours["POSTGRES_USER"]
+        assert ours["POSTGRES_DB"] in arguments
+    elif program not in OTHERS:
+        ours_or_click(program, plain(arguments))
+
+
+def plain(arguments):
+    """Arguments without what only a person reads: `...`, and brackets around what is optional."""
+    return [word.strip("[]") for word in arguments if word != "..."]
+
+
+def ours_or_click(program, arguments):
+    if program == "ocrlty" and arguments[:1] == ["dagster"]:
+        program, *arguments = arguments
+    if program == "dagster":
+        assert arguments[:2] != ["job", "backfill"] or "--noprompt" in arguments, "it would ask"
+        parse(create_dagster_cli(), arguments)
+    elif program == "celery":
+        parse(celery, arguments)
+    else:
+        assert program == "ocrlty", f"no test knows how to check {program}"
+        if arguments:
+            assert arguments[0] in COMMANDS, f"there is no command ocrlty {arguments[0]}"
+            parse(typer.main.get_command(build_app(arguments[0])), arguments)
+
+
+def python(arguments):
+    match arguments:
+        case ["-c", code]:
+            compile(code, "<guide>", "exec")
+        case ["-m", "ocrlty_api.auth_cli", *rest]:
+            parse(typer.main.get_command(auth_cli.app), plain(rest))
+        case ["-m", module]:
+            assert find_spec(module) is not None
+        case _:
+            assert arguments == ["-m"], arguments
 
 
 def parse(command, arguments):
@@ -66,35 +165,98 @@ def parse(command, arguments):
         parse(inner, rest[1:])
 
 
-@pytest.mark.parametrize(("guide", "line"), commands(), ids=lambda value: value)
+def compose(arguments):
+    """The options of compose and its command, the services that it names, and what it starts in one of them."""
+    assert arguments[0] == "compose"
+    _, (command, *rest) = options_of("", arguments[1:])
+    options, rest = options_of(command, rest)
+    started = rest[1:] if command in {"exec", "run"} else []
+    named = rest[: len(rest) - len(started)]
+    assert set(named) <= SERVICES.keys(), f"docker-compose.yml has not all of {named}"
+    if command == "run":
+        assert {"--rm", "--no-deps"} <= set(options), "it would start other services, or stay"
+    if started:
+        check(started)
+
+
+def options_of(command, words):
+    """The options that stand first, and what follows them."""
+    given = []
+    while words and words[0].startswith("-"):
+        given.append(words[0])
+        words = words[2 if COMPOSE[command][words[0]] else 1 :]
+    return given, words
+
+
+@pytest.mark.parametrize(("guide", "line"), shown(), ids=lambda value: value)
 def test_every_command_of_a_guide_exists_with_its_options(guide, line):
-    words = words_of(line)
-    if words[:2] == ["docker", "compose"]:
-        compose(words[2:])
-    elif len(words) > 1:
-        parse(*program_of(words))
+    for words in commands_of(line):
+        check(words)
 
 
-def compose(words):
-    """Which services a line of compose names, and what it starts in them."""
-    command, *rest = words[2:] if words[0] == "--profile" else words
-    assert command in {"up", "ps", "logs", "stop", "exec", "run"}
-    takes_value = {"--since", "-v"}
-    plain = [w for at, w in enumerate(rest) if not w.startswith("-") and (at == 0 or rest[at - 1] not in takes_value)]
-    named = plain[:1] if command in {"exec", "run"} else plain
-    assert set(named) <= SERVICES.keys(), line_of(named)
+def test_every_kind_of_shell_line_is_seen():
+    lines = [line for _, line in shown()]
+    assert len(lines) > 100
+    for words in (
+        ["ocrlty", "backup", "/backup/artifacts.tar.gz", "--inputs"],
+        ["ocrlty", "restore", "/backup/artifacts.tar.gz"],
+        ["celery", "-A", "dagster_celery.app", "worker", "-Q", "dagster", "-c", "4", "-n", "VALUE-1@%h"],
+        ["htpasswd", "-c", "/etc/nginx/ocrlty.htpasswd", "ada"],
+        ["kubectl", "apply", "-n", "ocrlty", "-f", "deploy/k8s/api.yaml"],
+        ["python", "-m", "ocrlty_api.auth_cli", "create-key", "..."],
+        ["jq", "-r", ".poll_url"],
+    ):
+        assert any(words in commands_of(line) for line in lines), words
+    drill = [words for line in shown_in(STORAGE) if "/tmp/drill" in line for words in commands_of(line)]
+    assert ["mkdir", "/tmp/drill"] in drill
+    assert ["ocrlty", "leaderboard", "SET"] in drill
 
 
-def line_of(names):
-    return f"docker-compose.yml has not all of {names}"
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ocrlty backup file --no-such-option",
+        "ocrlty no-such-command",
+        "dagster job backfill -j batch_extract --partitions 'a|b' -w workspace.yaml",
+        "celery -A dagster_celery.app worker --no-such-option",
+        "docker compose run --rm api ocrlty reindex",
+        "docker compose run --rm --no-deps api ocrlty no-such-command",
+        "docker compose up --no-such-option",
+        "docker compose stop no-such-service",
+        "make no-such-target",
+        "pip install 'ocrlty[celery]'",
+        "kubectl apply -f deploy/k8s/no-such-file.yaml",
+        "no-such-program",
+        "X=$(ocrlty no-such-command)",
+    ],
+)
+def test_what_does_not_exist_is_refused(line):
+    (words,) = commands_of(line)
+    with pytest.raises(Exception, match=r"no-such|it would|\[celery\]"):
+        check(words)
 
 
-def test_commands_are_found():
-    lines = [line for _, line in commands()]
-    assert len(lines) > 40
-    assert "ocrlty backup /backup/artifacts.tar.gz --inputs" in lines
-    with pytest.raises(Exception, match="no-such-option"):
-        parse(*program_of(["ocrlty", "backup", "file", "--no-such-option"]))
+def test_the_drill_restores_nothing_into_production_whatever_the_environment_names(tmp_path, monkeypatch):
+    """The folder that it makes has no `.env`; the shell's own variables are those of a server."""
+    monkeypatch.chdir(tmp_path)
+    production = {
+        "DATABASE_URL": "postgresql+psycopg://ocrlty@production/ocrlty",
+        "S3_BUCKET": "production",
+        "ARTIFACTS_DIR": "/var/lib/ocrlty/artifacts",
+        "DAGSTER_HOME": "/opt/dagster/home",
+        "DAGSTER_POSTGRES_URL": "postgresql+psycopg2://ocrlty@production/ocrlty",
+    }
+    drill = [line for line in shown_in(STORAGE) if "/tmp/drill ocrlty" in line]
+    assert len(drill) == 2
+    for line in drill:
+        before = shlex.split(line)[: shlex.split(line).index("ocrlty")]
+        given = dict(word.split("=", 1) for word in before if "=" in word)
+        kept = {} if before[:2] == ["env", "-i"] else production
+        with patch.dict(os.environ, {**kept, **given}, clear=True):
+            settings = load_settings()
+            assert not production.keys() & os.environ.keys()
+        assert (settings.database_url, settings.s3_bucket) == (None, None)
+        assert settings.artifacts_path == Path("/tmp/drill/artifacts").resolve()
 
 
 def test_the_operators_table_names_every_metric_and_no_other():

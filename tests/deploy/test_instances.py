@@ -1,5 +1,9 @@
-"""The instances under deploy/ and at the top load, each with its launcher, and keep what every deployment needs."""
+"""The instances under deploy/ and at the top load, each with its launcher, and keep what every deployment needs.
 
+The chart writes an instance of its own, from values that must say the same.
+"""
+
+import re
 from pathlib import Path
 
 import dagster as dg
@@ -14,6 +18,7 @@ VARIANTS = {
     "deploy/celery/dagster.yaml": "CeleryRunLauncher",
     "deploy/k8s/dagster.yaml": "K8sRunLauncher",
 }
+VALUES = yaml.safe_load((ROOT / "deploy/k8s/values.yaml").read_text())
 KUBECONFIG = """
 apiVersion: v1
 kind: Config
@@ -57,3 +62,29 @@ def test_each_variant_loads_with_its_launcher(path, launcher, tmp_path, empty_da
             # The daemon keeps those for ever whose number is below 0.
             assert 0 < days[TickStatus.SKIPPED] < days[TickStatus.FAILURE] < days[TickStatus.SUCCESS]
         assert instance.get_concurrency_config().run_queue_config.max_concurrent_runs > 1
+
+
+def snaked(value):
+    """Values of the chart with names as Dagster's own: `purgeAfterDays` is `purge_after_days`."""
+    if isinstance(value, dict):
+        return {re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower(): snaked(inner) for name, inner in value.items()}
+    return [snaked(inner) for inner in value] if isinstance(value, list) else value
+
+
+def test_the_chart_keeps_the_ui_within_the_cluster():
+    assert VALUES["dagsterWebserver"]["service"]["type"] == "ClusterIP"
+    assert VALUES["ingress"] == {"enabled": False}
+
+
+def test_the_chart_s_instance_is_that_of_the_file():
+    values, instance = snaked(VALUES), yaml.safe_load((ROOT / "deploy/k8s/dagster.yaml").read_text())
+    assert values["retention"] == {"enabled": True, **instance["retention"]}
+    assert values["telemetry"] == instance["telemetry"]
+    daemon = values["dagster_daemon"]
+    assert daemon["run_monitoring"] == instance["run_monitoring"]
+    assert daemon["run_retries"] == instance["run_retries"]
+    queue = {**instance["run_coordinator"]["config"], **instance["concurrency"]["runs"]}
+    assert daemon["run_coordinator"]["config"]["queued_run_coordinator"] == queue
+    launcher = values["run_launcher"]["config"]["k8s_run_launcher"]
+    assert launcher["run_k8s_config"] == instance["run_launcher"]["config"]["run_k8s_config"]
+    assert launcher["fail_pod_on_run_failure"] is instance["run_launcher"]["config"]["fail_pod_on_run_failure"]

@@ -24,7 +24,10 @@ NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/loca
 DAGSTER, API = "dagster.example.org", "api.example.org"
 ADA = ("ada", "hers")
 
-pytestmark = pytest.mark.skipif(NGINX is None or shutil.which("openssl") is None, reason="needs nginx and openssl")
+pytestmark = pytest.mark.skipif(
+    NGINX is None or shutil.which("openssl") is None,
+    reason="no nginx, which alone can try its configuration, or no openssl: apt install nginx openssl",
+)
 
 
 class _Told(BaseHTTPRequestHandler):
