@@ -50,7 +50,8 @@ class BatchDraft:
         request: the body as it may be shown again, without files.
         submission: by which a repetition is known; None when the client gave no id.
         images: how many it will extract, as far as that is known before.
-        prepare: makes what its run needs, such as the image set of an upload; called before it is launched.
+        prepare: makes what its run needs, such as the image set of an upload, and names it in the config of
+            `run`; called before that is launched.
         abandon: removes what no run will need, for a draft that is not launched.
     """
 

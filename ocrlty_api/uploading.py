@@ -36,11 +36,13 @@ from ocrlty_api.lanes.batches import BatchRunRequest
 from ocrlty_api.schemas.batches import UploadFields
 from ocrlty_api.state import AppState
 from ocrlty_api.webhook_urls import check_webhook_url
+from ocrlty_pipeline.pruning.plan import UPLOADED
 from ocrlty_pipeline.uploads import Upload
 
 FILES, GROUND_TRUTH = "files", "gt"
 NOT_KEPT = frozenset({"false", "0", "no", "off", "f", "n"})
-MAX_NAMED_RUN = 120
+# Of a run_id, so many characters stand in the name of its image set, which has 128 at most.
+SHOWN_OF_RUN_ID = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +138,9 @@ async def plan_upload(
         check_size(state, UPLOAD, images)
     if received.ground_truth is not None:
         check_ground_truth(received.ground_truth, fields.gt_image_key, [item.file for item in upload.items])
-    run_id = fields.run_id or f"upload-{uuid.uuid4().hex[:16]}"
+    run_id = fields.run_id or f"{UPLOADED}{uuid.uuid4().hex[:16]}"
     config = batch_config(state, key, {"limit": fields.limit}, run_id=run_id, concurrency=fields.concurrency)
-    run = BatchRunRequest(EXTRACT_JOB, _image_set(run_id), fields.task_id, config, {})
+    run = BatchRunRequest(EXTRACT_JOB, _image_set(key, run_id), fields.task_id, config, {})
     asked = content_digest(
         kind=UPLOAD,
         owner=key.key_id,
@@ -149,7 +151,9 @@ async def plan_upload(
     request = fields.model_dump(mode="json", exclude={"gt_json"}) | {"files": len(upload.items)}
 
     async def prepare() -> None:
-        await upload.register(run.image_set)
+        image_set = await upload.register(run.image_set)
+        # The run takes what was uploaded for it, whatever the set becomes before its turn.
+        config["image_set_version"] = image_set.version
         if received.ground_truth is not None:
             image_sets = state.services.image_sets_of(key.key_id)
             await image_sets.attach_ground_truth(
@@ -192,6 +196,7 @@ def _ground_truth(state: AppState, key: Principal, fields: UploadFields, file: b
     return fields.gt_json.encode() if fields.gt_json is not None else file
 
 
-def _image_set(run_id: str) -> str:
-    name = run_id if len(run_id) <= MAX_NAMED_RUN else hashlib.sha256(run_id.encode()).hexdigest()
-    return f"upload-{name}" if not name.startswith("upload-") else name
+def _image_set(key: Principal, run_id: str) -> str:
+    """One name for each run_id of each key; its digest tells apart what reads alike."""
+    digest = hashlib.sha256(f"{key.key_id}\n{run_id}".encode()).hexdigest()[:24]
+    return f"{UPLOADED}{run_id.removeprefix(UPLOADED)[:SHOWN_OF_RUN_ID]}-{digest}"
