@@ -40,13 +40,13 @@ async def submit_extract_job(state: AppState, key: Principal, wanted: ExtractReq
     sha256 = _sha256(wanted)
 
     async def launch(tags: Mapping[str, str]) -> str:
-        if not await _is_extracted(state, wanted, sha256):
-            await state.limiter.count_images(key, 1)
-        image_ref = wanted.image_ref or await _kept(state, key, wanted, sha256)
-        config = {"ops": {"extract_images": {"config": {"requests": [_config(key, wanted, body, image_ref)]}}}}
-        of_job = {run_tags.REQUEST_ID: wanted.request_id, run_tags.TASK_ID: wanted.task_id, **_owner(key)}
-        of_job |= webhook_tags({"webhook_url": body.webhook_url})
-        return await state.durable.launch("extract", EXTRACT, config, {**of_job, **tags})
+        is_there = await _is_extracted(state, wanted, sha256)
+        async with state.limiter.images_charged(key, 0 if is_there else 1):
+            image_ref = wanted.image_ref or await _kept(state, key, wanted, sha256)
+            config = {"ops": {"extract_images": {"config": {"requests": [_config(key, wanted, body, image_ref)]}}}}
+            of_job = {run_tags.REQUEST_ID: wanted.request_id, run_tags.TASK_ID: wanted.task_id, **_owner(key)}
+            of_job |= webhook_tags({"webhook_url": body.webhook_url})
+            return await state.durable.launch("extract", EXTRACT, config, {**of_job, **tags})
 
     submission = None if wanted.fresh else _submission(key, wanted, sha256)
     return (await submit_once(state, submission, launch)).dagster_run_id
@@ -78,12 +78,12 @@ async def submit_batch_job(state: AppState, key: Principal, draft: BatchDraft) -
 
     async def launch(tags: Mapping[str, str]) -> str:
         await refuse_taken(state, key, draft)
-        await state.limiter.count_images(key, draft.images)
-        await draft.prepare()
-        config, of_run = await prepare_run(state.shared, draft.run)
-        config["ops"]["extractions"]["config"]["request"] = orjson.dumps(draft.request).decode()
-        of_job = {**of_run, **owner_tags(draft.run, key.key_id), **_owner(key), **webhook_tags(draft.request)}
-        return await state.durable.launch(draft.kind, draft.run.job, config, {**of_job, **tags})
+        async with state.limiter.images_charged(key, draft.images):
+            await draft.prepare()
+            config, of_run = await prepare_run(state.shared, draft.run)
+            config["ops"]["extractions"]["config"]["request"] = orjson.dumps(draft.request).decode()
+            of_job = {**of_run, **owner_tags(draft.run, key.key_id), **_owner(key), **webhook_tags(draft.request)}
+            return await state.durable.launch(draft.kind, draft.run.job, config, {**of_job, **tags})
 
     return (await submit_batch(state, draft, launch)).dagster_run_id
 
