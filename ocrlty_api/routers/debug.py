@@ -117,7 +117,7 @@ async def get_raw(state: State, key: RawReader, request_id: Id) -> PlainTextResp
 async def score(state: State, key: Debugger, body: ScoreBody) -> ScoreAnswer:
     """Score a batch run of yours against a ground truth, and keep the evaluation."""
     row = await visible_run(state, key, body.run_id)
-    return await asyncio.to_thread(_scored, state, row, body)
+    return await state.computing.run(_scored, state, row, body)
 
 
 async def _beginning_with(first: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
