@@ -210,8 +210,11 @@ async def _check_ground_truth(state: AppState, key: Principal, body: FolderBatch
         if getattr(body, name) is not None:
             check_debugger(state, key, f"`{name}`")
     if body.gt_path is not None:
-        data = await asyncio.to_thread(read_gt_path, state, body.gt_path)
-        ground_truth_of(load_ground_truth(data), body.gt_image_key or "file")
+        await asyncio.to_thread(_check_gt_path, state, body.gt_path, body.gt_image_key or "file")
+
+
+def _check_gt_path(state: AppState, path: str, image_key: str) -> None:
+    ground_truth_of(load_ground_truth(read_gt_path(state, path)), image_key)
 
 
 async def _count(state: AppState, folder: Path, body: FolderBatchBody, *, waits: bool) -> int:
@@ -258,7 +261,7 @@ def read_gt_path(state: AppState, path: str) -> bytes:
 
 
 def check_ground_truth(data: bytes, image_key: str, files: list[str]) -> None:
-    """Refuse a ground truth that cannot be read, or speaks of none of the files.
+    """Refuse a ground truth that cannot be read, or speaks of none of the files; it may take a second.
 
     Raises:
         GroundTruthError: says what is wrong.

@@ -6,6 +6,7 @@ Belongs here: receiving the files, the form's fields, the ground truth that come
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import uuid
 from collections.abc import AsyncIterator
@@ -115,7 +116,7 @@ async def received_upload(state: AppState, key: Principal, request: Request, *, 
         fields = _fields(receiver.fields)
         upload.check()
         _check_order(upload, fields)
-        yield Received(upload, fields, _ground_truth(state, key, fields, receiver.ground_truth))
+        yield Received(upload, fields, await _ground_truth(state, key, fields, receiver.ground_truth))
     except BaseException:
         if receiver.upload is not None:
             await receiver.upload.discard()
@@ -137,14 +138,15 @@ async def plan_upload(
     if waits:
         check_size(state, UPLOAD, images)
     if received.ground_truth is not None:
-        check_ground_truth(received.ground_truth, fields.gt_image_key, [item.file for item in upload.items])
+        files = [item.file for item in upload.items]
+        await asyncio.to_thread(check_ground_truth, received.ground_truth, fields.gt_image_key, files)
     run_id = fields.run_id or f"{UPLOADED}{uuid.uuid4().hex[:16]}"
     config = batch_config(state, key, {"limit": fields.limit}, run_id=run_id, concurrency=fields.concurrency)
     run = BatchRunRequest(EXTRACT_JOB, _image_set(key, run_id), fields.task_id, config, {})
     asked = content_digest(
         kind=UPLOAD,
         owner=key.key_id,
-        files=upload.content_sha256(),
+        files=await asyncio.to_thread(upload.content_sha256),
         fields=fields.model_dump(exclude={"run_id", "concurrency", "gt_json", "gt_path", "webhook_url"}),
         ground_truth=received.ground_truth,
     )
@@ -187,12 +189,12 @@ def _check_webhook(state: AppState, fields: UploadFields, *, waits: bool) -> Non
     check_webhook_url(state, "webhook_url", fields.webhook_url)
 
 
-def _ground_truth(state: AppState, key: Principal, fields: UploadFields, file: bytes | None) -> bytes | None:
+async def _ground_truth(state: AppState, key: Principal, fields: UploadFields, file: bytes | None) -> bytes | None:
     if file is not None and (fields.gt_json is not None or fields.gt_path is not None):
         raise InvalidFieldError(GROUND_TRUTH, "`gt` and another ground truth are both given; give one.")
     if fields.gt_path is not None:
         check_debugger(state, key, "`gt_path`")
-        return read_gt_path(state, fields.gt_path)
+        return await asyncio.to_thread(read_gt_path, state, fields.gt_path)
     return fields.gt_json.encode() if fields.gt_json is not None else file
 
 
