@@ -80,7 +80,7 @@ async def plan_folder(
         InputError: the run_id is none.
         InvalidFieldError: another field cannot be used; names it.
         ForbiddenError: the request asks for what only debuggers may.
-        PayloadTooLargeError: more images than a client may wait for.
+        PayloadTooLargeError: more images than a client may wait for, or than a batch may have.
     """
     check_fields(state, body.task_id, body.run_id, body.concurrency)
     await _check_ground_truth(state, key, body)
@@ -88,6 +88,7 @@ async def plan_folder(
     images = await _count(state, folder, body, waits=waits)
     if waits:
         check_size(state, FOLDER, images)
+    _check_files(state, images)
     content = {"images_dir": str(folder), "glob": body.glob, "limit": body.limit}
     extraction: dict[str, Any] = dict(content)
     if body.gt_path is not None:
@@ -220,15 +221,23 @@ def _check_gt_path(state: AppState, path: str, image_key: str) -> None:
 async def _count(state: AppState, folder: Path, body: FolderBatchBody, *, waits: bool) -> int:
     """How many images, as far as anything depends on it: whether there is one, whether there are too many, a quota."""
     settings, root = state.settings, state.settings.data_root_path
-    at_most = settings.max_batch_sync_files + 1 if waits else 1
-    if settings.api_image_quota is not None:
-        at_most = settings.max_batch_files + 1
+    at_most = settings.max_batch_files + 1
+    if waits and settings.api_image_quota is None:
+        at_most = min(at_most, settings.max_batch_sync_files + 1)
     at_most = min(at_most, body.limit or at_most)
     try:
         return await asyncio.to_thread(count_images, folder, body.glob, root, at_most=at_most)
     except ImageSetError as error:
         blamed = "glob" if error.message.startswith(("glob", "No image")) else "images_dir"
         raise InvalidFieldError(blamed, _without_root(error.message, root)) from None
+
+
+def _check_files(state: AppState, images: int) -> None:
+    limit = state.settings.max_batch_files
+    if images > limit:
+        raise PayloadTooLargeError(
+            f"The folder has more than MAX_BATCH_FILES={limit} images: give a limit, or a glob that fewer of them fit."
+        )
 
 
 async def _source(state: AppState, key: Principal, body: RerunBody) -> BatchHeader:
