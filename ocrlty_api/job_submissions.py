@@ -5,6 +5,7 @@ Belongs here: from a checked request to a job's id. Does not: checking (`extract
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Mapping
 from pathlib import PurePosixPath
@@ -28,6 +29,9 @@ from ocrlty_pipeline.images import SNIFFED_BYTES, type_of
 from ocrlty_pipeline.orchestration import run_tags
 from ocrlty_pipeline.orchestration.jobs import EXTRACT
 
+# Bytes of an image that are digested in less than a millisecond.
+DIGESTED_AT_ONCE = 256 * 1024
+
 
 async def submit_extract_job(state: AppState, key: Principal, wanted: ExtractRequest, body: ExtractJobBody) -> str:
     """Keep the image, and launch its extraction unless it was launched before; answers the job's id.
@@ -37,7 +41,7 @@ async def submit_extract_job(state: AppState, key: Principal, wanted: ExtractReq
         QuotaExceededError: the key's images are used up.
         DagsterUnavailableError: nothing can be launched now.
     """
-    sha256 = _sha256(wanted)
+    sha256 = await _sha256(wanted)
 
     async def launch(tags: Mapping[str, str]) -> str:
         is_there = await _is_extracted(state, wanted, sha256)
@@ -60,7 +64,7 @@ async def check_id_for(state: AppState, key: Principal, wanted: ExtractRequest) 
     """
     if wanted.fresh:
         return False
-    sha256 = _sha256(wanted)
+    sha256 = await _sha256(wanted)
     submission = _submission(key, wanted, sha256)
     # A job that still waits would find its id taken.
     submission.refuse_other(await state.submitted.ask(submission.id))
@@ -99,11 +103,16 @@ def _submission(key: Principal, wanted: ExtractRequest, sha256: str) -> Submissi
     return Submission.of_request(wanted.request_id, asked)
 
 
-def _sha256(wanted: ExtractRequest) -> str:
+async def _sha256(wanted: ExtractRequest) -> str:
     """Of the image; the name of an input is its digest."""
-    if wanted.image is not None:
-        return hashlib.sha256(wanted.image).hexdigest()
-    return PurePosixPath(str(wanted.image_ref)).stem
+    image = wanted.image
+    if image is None:
+        return PurePosixPath(str(wanted.image_ref)).stem
+    return _digest(image) if len(image) < DIGESTED_AT_ONCE else await asyncio.to_thread(_digest, image)
+
+
+def _digest(image: bytes) -> str:
+    return hashlib.sha256(image).hexdigest()
 
 
 async def _is_extracted(state: AppState, wanted: ExtractRequest, sha256: str) -> bool:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import threading
 from types import SimpleNamespace
 
 import pytest
 
-from ocrlty_api import batching, uploading
+from ocrlty_api import batching, job_submissions, uploading
 from ocrlty_api.auth.roles import Principal
 from ocrlty_api.schemas.batches import FolderBatchBody, UploadFields
 from ocrlty_api.uploading import Received, plan_upload
@@ -69,3 +70,12 @@ def test_a_ground_truth_of_the_service_is_read_in_a_thread(state, in_threads, mo
     asyncio.run(batching.plan_folder(state, DORA, body, waits=False))
     assert in_threads.threads
     assert threading.main_thread() not in in_threads.threads
+
+
+@pytest.mark.parametrize(("size", "in_a_thread"), [(100, False), (2**20, True)])
+def test_a_large_image_is_digested_in_a_thread(in_threads, size, in_a_thread):
+    in_threads(job_submissions, "_digest")
+    image = bytes(size)
+    sha256 = asyncio.run(job_submissions._sha256(SimpleNamespace(image=image, image_ref=None)))
+    assert sha256 == hashlib.sha256(image).hexdigest()
+    assert [thread is not threading.main_thread() for thread in in_threads.threads] == [in_a_thread]
