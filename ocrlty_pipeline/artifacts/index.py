@@ -91,6 +91,7 @@ _OF_BATCH = (
     "code_version",
     "status",
     "source_run_id",
+    "shard_size",
 )
 _NEWEST_FIRST = (_TABLE.c.created_at.desc(), _TABLE.c.artifact_id.desc())
 
