@@ -57,6 +57,11 @@ ROUTERS = (
     debug.router,
 )
 
+# What a page of another origin may send; `Last-Event-ID` with it goes on with the events of a job.
+REQUEST_HEADERS = (
+    "Authorization", "X-API-Key", "Content-Type", "Idempotency-Key", "If-Match", "Last-Event-ID", HEADER,
+)  # fmt: skip
+
 _log = logging.getLogger(__name__)
 
 
@@ -105,7 +110,7 @@ def _wrap(app: FastAPI, settings: Settings) -> None:
             CORSMiddleware,
             allow_origins=settings.cors_allow_origins,
             allow_methods=["GET", "POST", "PUT", "DELETE"],
-            allow_headers=["Authorization", "X-API-Key", "Content-Type", "Idempotency-Key", "If-Match", HEADER],
+            allow_headers=list(REQUEST_HEADERS),
             expose_headers=[HEADER, "ETag", "Location", "Retry-After"],
         )
 

@@ -50,7 +50,8 @@ class BatchDraft:
         request: the body as it may be shown again, without files.
         submission: by which a repetition is known; None when the client gave no id.
         images: how many it will extract, as far as that is known before.
-        prepare: makes what its run needs, such as the image set of an upload; called before it is launched.
+        prepare: makes what its run needs, such as the image set of an upload, and names it in the config of
+            `run`; called before that is launched.
         abandon: removes what no run will need, for a draft that is not launched.
     """
 
@@ -79,7 +80,7 @@ async def plan_folder(
         InputError: the run_id is none.
         InvalidFieldError: another field cannot be used; names it.
         ForbiddenError: the request asks for what only debuggers may.
-        PayloadTooLargeError: more images than a client may wait for.
+        PayloadTooLargeError: more images than a client may wait for, or than a batch may have.
     """
     check_fields(state, body.task_id, body.run_id, body.concurrency)
     await _check_ground_truth(state, key, body)
@@ -87,6 +88,7 @@ async def plan_folder(
     images = await _count(state, folder, body, waits=waits)
     if waits:
         check_size(state, FOLDER, images)
+    _check_files(state, images)
     content = {"images_dir": str(folder), "glob": body.glob, "limit": body.limit}
     extraction: dict[str, Any] = dict(content)
     if body.gt_path is not None:
@@ -209,22 +211,33 @@ async def _check_ground_truth(state: AppState, key: Principal, body: FolderBatch
         if getattr(body, name) is not None:
             check_debugger(state, key, f"`{name}`")
     if body.gt_path is not None:
-        data = await asyncio.to_thread(read_gt_path, state, body.gt_path)
-        ground_truth_of(load_ground_truth(data), body.gt_image_key or "file")
+        await asyncio.to_thread(_check_gt_path, state, body.gt_path, body.gt_image_key or "file")
+
+
+def _check_gt_path(state: AppState, path: str, image_key: str) -> None:
+    ground_truth_of(load_ground_truth(read_gt_path(state, path)), image_key)
 
 
 async def _count(state: AppState, folder: Path, body: FolderBatchBody, *, waits: bool) -> int:
     """How many images, as far as anything depends on it: whether there is one, whether there are too many, a quota."""
     settings, root = state.settings, state.settings.data_root_path
-    at_most = settings.max_batch_sync_files + 1 if waits else 1
-    if settings.api_image_quota is not None:
-        at_most = settings.max_batch_files + 1
+    at_most = settings.max_batch_files + 1
+    if waits and settings.api_image_quota is None:
+        at_most = min(at_most, settings.max_batch_sync_files + 1)
     at_most = min(at_most, body.limit or at_most)
     try:
         return await asyncio.to_thread(count_images, folder, body.glob, root, at_most=at_most)
     except ImageSetError as error:
         blamed = "glob" if error.message.startswith(("glob", "No image")) else "images_dir"
         raise InvalidFieldError(blamed, _without_root(error.message, root)) from None
+
+
+def _check_files(state: AppState, images: int) -> None:
+    limit = state.settings.max_batch_files
+    if images > limit:
+        raise PayloadTooLargeError(
+            f"The folder has more than MAX_BATCH_FILES={limit} images: give a limit, or a glob that fewer of them fit."
+        )
 
 
 async def _source(state: AppState, key: Principal, body: RerunBody) -> BatchHeader:
@@ -257,7 +270,7 @@ def read_gt_path(state: AppState, path: str) -> bytes:
 
 
 def check_ground_truth(data: bytes, image_key: str, files: list[str]) -> None:
-    """Refuse a ground truth that cannot be read, or speaks of none of the files.
+    """Refuse a ground truth that cannot be read, or speaks of none of the files; it may take a second.
 
     Raises:
         GroundTruthError: says what is wrong.

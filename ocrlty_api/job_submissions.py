@@ -5,6 +5,7 @@ Belongs here: from a checked request to a job's id. Does not: checking (`extract
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Mapping
 from pathlib import PurePosixPath
@@ -28,6 +29,9 @@ from ocrlty_pipeline.images import SNIFFED_BYTES, type_of
 from ocrlty_pipeline.orchestration import run_tags
 from ocrlty_pipeline.orchestration.jobs import EXTRACT
 
+# Bytes of an image that are digested in less than a millisecond.
+DIGESTED_AT_ONCE = 256 * 1024
+
 
 async def submit_extract_job(state: AppState, key: Principal, wanted: ExtractRequest, body: ExtractJobBody) -> str:
     """Keep the image, and launch its extraction unless it was launched before; answers the job's id.
@@ -37,16 +41,16 @@ async def submit_extract_job(state: AppState, key: Principal, wanted: ExtractReq
         QuotaExceededError: the key's images are used up.
         DagsterUnavailableError: nothing can be launched now.
     """
-    sha256 = _sha256(wanted)
+    sha256 = await _sha256(wanted)
 
     async def launch(tags: Mapping[str, str]) -> str:
-        if not await _is_extracted(state, wanted, sha256):
-            await state.limiter.count_images(key, 1)
-        image_ref = wanted.image_ref or await _kept(state, key, wanted, sha256)
-        config = {"ops": {"extract_images": {"config": {"requests": [_config(key, wanted, body, image_ref)]}}}}
-        of_job = {run_tags.REQUEST_ID: wanted.request_id, run_tags.TASK_ID: wanted.task_id, **_owner(key)}
-        of_job |= webhook_tags({"webhook_url": body.webhook_url})
-        return await state.durable.launch("extract", EXTRACT, config, {**of_job, **tags})
+        is_there = await _is_extracted(state, wanted, sha256)
+        async with state.limiter.images_charged(key, 0 if is_there else 1):
+            image_ref = wanted.image_ref or await _kept(state, key, wanted, sha256)
+            config = {"ops": {"extract_images": {"config": {"requests": [_config(key, wanted, body, image_ref)]}}}}
+            of_job = {run_tags.REQUEST_ID: wanted.request_id, run_tags.TASK_ID: wanted.task_id, **_owner(key)}
+            of_job |= webhook_tags({"webhook_url": body.webhook_url})
+            return await state.durable.launch("extract", EXTRACT, config, {**of_job, **tags})
 
     submission = None if wanted.fresh else _submission(key, wanted, sha256)
     return (await submit_once(state, submission, launch)).dagster_run_id
@@ -60,7 +64,7 @@ async def check_id_for(state: AppState, key: Principal, wanted: ExtractRequest) 
     """
     if wanted.fresh:
         return False
-    sha256 = _sha256(wanted)
+    sha256 = await _sha256(wanted)
     submission = _submission(key, wanted, sha256)
     # A job that still waits would find its id taken.
     submission.refuse_other(await state.submitted.ask(submission.id))
@@ -78,12 +82,12 @@ async def submit_batch_job(state: AppState, key: Principal, draft: BatchDraft) -
 
     async def launch(tags: Mapping[str, str]) -> str:
         await refuse_taken(state, key, draft)
-        await state.limiter.count_images(key, draft.images)
-        await draft.prepare()
-        config, of_run = await prepare_run(state.shared, draft.run)
-        config["ops"]["extractions"]["config"]["request"] = orjson.dumps(draft.request).decode()
-        of_job = {**of_run, **owner_tags(draft.run, key.key_id), **_owner(key), **webhook_tags(draft.request)}
-        return await state.durable.launch(draft.kind, draft.run.job, config, {**of_job, **tags})
+        async with state.limiter.images_charged(key, draft.images):
+            await draft.prepare()
+            config, of_run = await prepare_run(state.shared, draft.run)
+            config["ops"]["extractions"]["config"]["request"] = orjson.dumps(draft.request).decode()
+            of_job = {**of_run, **owner_tags(draft.run, key.key_id), **_owner(key), **webhook_tags(draft.request)}
+            return await state.durable.launch(draft.kind, draft.run.job, config, {**of_job, **tags})
 
     return (await submit_batch(state, draft, launch)).dagster_run_id
 
@@ -99,11 +103,16 @@ def _submission(key: Principal, wanted: ExtractRequest, sha256: str) -> Submissi
     return Submission.of_request(wanted.request_id, asked)
 
 
-def _sha256(wanted: ExtractRequest) -> str:
+async def _sha256(wanted: ExtractRequest) -> str:
     """Of the image; the name of an input is its digest."""
-    if wanted.image is not None:
-        return hashlib.sha256(wanted.image).hexdigest()
-    return PurePosixPath(str(wanted.image_ref)).stem
+    image = wanted.image
+    if image is None:
+        return PurePosixPath(str(wanted.image_ref)).stem
+    return _digest(image) if len(image) < DIGESTED_AT_ONCE else await asyncio.to_thread(_digest, image)
+
+
+def _digest(image: bytes) -> str:
+    return hashlib.sha256(image).hexdigest()
 
 
 async def _is_extracted(state: AppState, wanted: ExtractRequest, sha256: str) -> bool:

@@ -29,13 +29,13 @@ from ocrlty_api.errors import (
 from ocrlty_api.openapi_links import add_links
 from ocrlty_api.request_context import HEADER
 from ocrlty_api.schemas.common import ErrorEnvelope
-from ocrlty_pipeline.errors import OcrltyError, StorageUnavailableError
+from ocrlty_pipeline.errors import BusyError, OcrltyError, StorageUnavailableError
 
 Responses = dict[int | str, dict[str, Any]]
 
 ANY: tuple[type[OcrltyError], ...] = (BadRequestError, InternalError)
 KEYED = (*ANY, UnauthorizedError, ForbiddenError, RateLimitedError, StorageUnavailableError)
-JSON_BODY = (UnsupportedMediaTypeError, PayloadTooLargeError, RequestTimeoutError, ValidationFailedError)
+JSON_BODY = (UnsupportedMediaTypeError, PayloadTooLargeError, RequestTimeoutError, ValidationFailedError, BusyError)
 
 DESCRIPTION = """\
 Receipts and invoices to JSON that follows a JSON Schema.

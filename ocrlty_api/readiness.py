@@ -9,6 +9,7 @@ from collections.abc import Awaitable
 import httpx2
 from sqlalchemy import Engine, text
 
+from ocrlty_api.http_failures import reason_of
 from ocrlty_api.request_context import HEADER
 from ocrlty_api.schemas.service import PartReadiness, Readiness
 from ocrlty_pipeline.errors import ConfigError
@@ -59,7 +60,7 @@ async def _part(name: str, question: Awaitable[None]) -> PartReadiness:
         _log.warning("Not ready: %s: %s", name, error)
         return PartReadiness(status="error", message=error.message)
     except Exception as error:  # noqa: BLE001  # whatever it is, the part cannot be used
-        _log.warning("Not ready: %s: %s", name, error)
+        _log.warning("Not ready: %s: %s", name, reason_of(error))
         return PartReadiness(status="error", message="It cannot be reached; the service's log says why.")
     return PartReadiness(status="ok")
 

@@ -21,6 +21,7 @@ from ocrlty_api.lanes.submitted import SubmittedRun, find_all_submitted
 from ocrlty_api.lanes.watching import JobWatcher
 from ocrlty_api.metrics import Metrics
 from ocrlty_api.readiness import ReadinessProbe
+from ocrlty_api.threads import Computing, computing, use_waiting_threads
 from ocrlty_pipeline.artifacts.index import ArtifactIndex, IndexRow
 from ocrlty_pipeline.outbound import OutboundClient
 from ocrlty_pipeline.services import Services
@@ -51,6 +52,7 @@ class AppState:
     batches: BatchLane
     durable: DurableLane
     watcher: JobWatcher
+    computing: Computing
     submitted: Together[str, SubmittedRun | None]
     extract_rows: Together[str, IndexRow | None]
 
@@ -65,6 +67,7 @@ async def open_state(settings: Settings, metrics: Metrics, closing: asyncio.Even
         ConfigError: a setting is missing or wrong.
         StorageUnavailableError: the database cannot be reached.
     """
+    use_waiting_threads()
     async with AsyncExitStack() as stack:
         shared = await stack.enter_async_context(shared_instance(settings))
         services = Services(shared.settings)
@@ -88,6 +91,7 @@ async def open_state(settings: Settings, metrics: Metrics, closing: asyncio.Even
             batches=await stack.enter_async_context(BatchLane(shared, closing)),
             durable=durable,
             watcher=JobWatcher(durable),
+            computing=stack.enter_context(computing()),
             submitted=Together(partial(find_all_submitted, shared)),
             extract_rows=Together(partial(_extract_rows, services.index)),
         )

@@ -6,6 +6,7 @@ Belongs here: receiving the files, the form's fields, the ground truth that come
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import uuid
 from collections.abc import AsyncIterator
@@ -36,11 +37,13 @@ from ocrlty_api.lanes.batches import BatchRunRequest
 from ocrlty_api.schemas.batches import UploadFields
 from ocrlty_api.state import AppState
 from ocrlty_api.webhook_urls import check_webhook_url
+from ocrlty_pipeline.pruning.plan import UPLOADED
 from ocrlty_pipeline.uploads import Upload
 
 FILES, GROUND_TRUTH = "files", "gt"
 NOT_KEPT = frozenset({"false", "0", "no", "off", "f", "n"})
-MAX_NAMED_RUN = 120
+# Of a run_id, so many characters stand in the name of its image set, which has 128 at most.
+SHOWN_OF_RUN_ID = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +116,7 @@ async def received_upload(state: AppState, key: Principal, request: Request, *, 
         fields = _fields(receiver.fields)
         upload.check()
         _check_order(upload, fields)
-        yield Received(upload, fields, _ground_truth(state, key, fields, receiver.ground_truth))
+        yield Received(upload, fields, await _ground_truth(state, key, fields, receiver.ground_truth))
     except BaseException:
         if receiver.upload is not None:
             await receiver.upload.discard()
@@ -135,21 +138,24 @@ async def plan_upload(
     if waits:
         check_size(state, UPLOAD, images)
     if received.ground_truth is not None:
-        check_ground_truth(received.ground_truth, fields.gt_image_key, [item.file for item in upload.items])
-    run_id = fields.run_id or f"upload-{uuid.uuid4().hex[:16]}"
+        files = [item.file for item in upload.items]
+        await asyncio.to_thread(check_ground_truth, received.ground_truth, fields.gt_image_key, files)
+    run_id = fields.run_id or f"{UPLOADED}{uuid.uuid4().hex[:16]}"
     config = batch_config(state, key, {"limit": fields.limit}, run_id=run_id, concurrency=fields.concurrency)
-    run = BatchRunRequest(EXTRACT_JOB, _image_set(run_id), fields.task_id, config, {})
+    run = BatchRunRequest(EXTRACT_JOB, _image_set(key, run_id), fields.task_id, config, {})
     asked = content_digest(
         kind=UPLOAD,
         owner=key.key_id,
-        files=upload.content_sha256(),
+        files=await asyncio.to_thread(upload.content_sha256),
         fields=fields.model_dump(exclude={"run_id", "concurrency", "gt_json", "gt_path", "webhook_url"}),
         ground_truth=received.ground_truth,
     )
     request = fields.model_dump(mode="json", exclude={"gt_json"}) | {"files": len(upload.items)}
 
     async def prepare() -> None:
-        await upload.register(run.image_set)
+        image_set = await upload.register(run.image_set)
+        # The run takes what was uploaded for it, whatever the set becomes before its turn.
+        config["image_set_version"] = image_set.version
         if received.ground_truth is not None:
             image_sets = state.services.image_sets_of(key.key_id)
             await image_sets.attach_ground_truth(
@@ -183,15 +189,16 @@ def _check_webhook(state: AppState, fields: UploadFields, *, waits: bool) -> Non
     check_webhook_url(state, "webhook_url", fields.webhook_url)
 
 
-def _ground_truth(state: AppState, key: Principal, fields: UploadFields, file: bytes | None) -> bytes | None:
+async def _ground_truth(state: AppState, key: Principal, fields: UploadFields, file: bytes | None) -> bytes | None:
     if file is not None and (fields.gt_json is not None or fields.gt_path is not None):
         raise InvalidFieldError(GROUND_TRUTH, "`gt` and another ground truth are both given; give one.")
     if fields.gt_path is not None:
         check_debugger(state, key, "`gt_path`")
-        return read_gt_path(state, fields.gt_path)
+        return await asyncio.to_thread(read_gt_path, state, fields.gt_path)
     return fields.gt_json.encode() if fields.gt_json is not None else file
 
 
-def _image_set(run_id: str) -> str:
-    name = run_id if len(run_id) <= MAX_NAMED_RUN else hashlib.sha256(run_id.encode()).hexdigest()
-    return f"upload-{name}" if not name.startswith("upload-") else name
+def _image_set(key: Principal, run_id: str) -> str:
+    """One name for each run_id of each key; its digest tells apart what reads alike."""
+    digest = hashlib.sha256(f"{key.key_id}\n{run_id}".encode()).hexdigest()[:24]
+    return f"{UPLOADED}{run_id.removeprefix(UPLOADED)[:SHOWN_OF_RUN_ID]}-{digest}"

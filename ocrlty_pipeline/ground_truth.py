@@ -206,13 +206,14 @@ def read_ground_truth_file(path: Path, root: Path) -> bytes:
     Raises:
         GroundTruthError: it lies elsewhere, is no file or cannot be read.
     """
+    # Refusals name the path as it was given: where a link leads is nobody's business.
     resolved = path.expanduser().resolve()
     if not resolved.is_relative_to(root.resolve()):
-        raise GroundTruthError(f"{resolved} lies outside DATA_ROOT={root}; set DATA_ROOT to a folder that holds it.")
+        raise GroundTruthError(f"{path} lies outside DATA_ROOT={root}; set DATA_ROOT to a folder that holds it.")
     try:
         return resolved.read_bytes()
     except OSError as error:
-        raise GroundTruthError(f"The ground truth {resolved} cannot be read: {error.strerror}.") from None
+        raise GroundTruthError(f"The ground truth {path} cannot be read: {error.strerror}.") from None
 
 
 def load_ground_truth(data: bytes) -> Any:

@@ -207,7 +207,8 @@ class ImageSets:
         Raises:
             GroundTruthError: it cannot be read, or speaks of none of the images; nothing is stored then.
         """
-        return await self.attach_records(name, load_ground_truth(data), source=source, image_key=image_key)
+        content = await asyncio.to_thread(load_ground_truth, data)
+        return await self.attach_records(name, content, source=source, image_key=image_key)
 
     async def attach_records(
         self, name: str, content: Any, *, source: str, image_key: str
@@ -218,7 +219,7 @@ class ImageSets:
             GroundTruthError: it has another form, or speaks of none of the images; nothing is stored then.
         """
         files = [item.file for item in (await self.load(name)).items]
-        match = ground_truth_of(content, image_key).match(files)
+        match = await asyncio.to_thread(_matched, content, image_key, files)
         return match, await self._save_ground_truth(name, content, source=source, image_key=image_key)
 
     async def _save_ground_truth(self, name: str, content: Any, *, source: str, image_key: str) -> StoredGroundTruth:
@@ -313,6 +314,10 @@ def check_image_set_name(name: str) -> None:
         check_id("image set", name)
     except InputError as error:
         raise ImageSetError(error.message) from None
+
+
+def _matched(content: Any, image_key: str, files: list[str]) -> GroundTruthMatch:
+    return ground_truth_of(content, image_key).match(files)
 
 
 def _sha256(data: bytes) -> str:

@@ -13,14 +13,17 @@ from typing import Any
 import orjson
 
 from ocrlty_pipeline.artifacts.index import ArtifactIndex, IndexRow, index_row
+from ocrlty_pipeline.artifacts.keys import shard_key
 from ocrlty_pipeline.artifacts.run_items import RunItem, RunItems, items_of
-from ocrlty_pipeline.artifacts.shard_files import shard_count, shard_files
+from ocrlty_pipeline.artifacts.shard_files import ShardFile, shard_count, shard_files
 from ocrlty_pipeline.artifacts.store import ArtifactStore
 from ocrlty_pipeline.errors import ArtifactNotFoundError
 from ocrlty_pipeline.evaluation.results import Evaluation, eval_block
 from ocrlty_pipeline.records import BatchHeader, BatchItem, BatchRun, ExtractRecord
 
 READS_AT_ONCE = 16
+# A shard is a thousand items: of a page that is scattered over more of them, each item is read by itself.
+SHARDS_READ = 2
 EMPTY_ITEMS = b'"items":[]}'
 
 
@@ -136,7 +139,9 @@ class Runs:
         yield b"]," + added[1:]
 
     async def items(self, row: IndexRow, *, limit: int, after: int = -1, ok: bool | None = None) -> ItemsPage:
-        """A page of a run's items, read from just their extract artifacts.
+        """A page of a run's items, read from just their extract artifacts, or from their shards where that is less.
+
+        An item whose extract artifact is gone is left out.
 
         Args:
             row: the run's.
@@ -145,21 +150,35 @@ class Runs:
             ok: only those with an answer, or only those without.
 
         Raises:
-            ArtifactNotFoundError: an item's artifact is gone, as while the run is being deleted.
+            ArtifactNotFoundError: all of them are gone, as while the run is being deleted.
         """
         rows = await asyncio.to_thread(self._items.page, row.artifact_id, limit=limit + 1, after=after, ok=ok)
         page = rows[:limit]
-        slots = asyncio.Semaphore(READS_AT_ONCE)
-        items = await asyncio.gather(*(self._item(item, slots) for item in page))
-        return ItemsPage(list(items), page[-1].position if len(rows) > limit else None)
+        items = await self._items_of(row, page)
+        if page and not items:
+            raise ArtifactNotFoundError(f"The items of batch run {row.artifact_id!r} are gone.")
+        return ItemsPage(items, page[-1].position if len(rows) > limit else None)
 
     async def extract(self, row: IndexRow) -> ExtractRecord:
         """The record of a single extract, or of a batch run's item."""
         return ExtractRecord.from_bytes(await self._store.get(row.rel_ref))
 
-    async def _item(self, item: RunItem, slots: asyncio.Semaphore) -> BatchItem:
+    async def _items_of(self, row: IndexRow, page: list[RunItem]) -> list[BatchItem]:
+        size = (row.summary or {}).get("shard_size")
+        numbers = sorted({item.position // size for item in page}) if size else []
+        if size and len(page) > READS_AT_ONCE and len(numbers) <= SHARDS_READ:
+            shards = {number: await self._store.get(shard_key(row.day, row.artifact_id, number)) for number in numbers}
+            return await asyncio.to_thread(_items_in, shards, size, [item.position for item in page])
+        slots = asyncio.Semaphore(READS_AT_ONCE)
+        found = await asyncio.gather(*(self._item(item, slots) for item in page))
+        return [item for item in found if item is not None]
+
+    async def _item(self, item: RunItem, slots: asyncio.Semaphore) -> BatchItem | None:
         async with slots:
-            record = ExtractRecord.from_bytes(await self._store.get(item.rel_ref))
+            data = await self._store.get_or_none(item.rel_ref)
+        if data is None:
+            return None
+        record = ExtractRecord.from_bytes(data)
         return BatchItem.of(record, file=item.file, artifact_rel=item.rel_ref)
 
     async def latest_evaluation(self, run_id: str) -> Evaluation | None:
@@ -169,3 +188,9 @@ class Runs:
 
     async def _evaluation(self, row: IndexRow) -> Evaluation:
         return Evaluation.from_bytes(await self._store.get(row.rel_ref))
+
+
+def _items_in(shards: Mapping[int, bytes], size: int, positions: Iterable[int]) -> list[BatchItem]:
+    """Items of shard files, by their positions in the run."""
+    items = {number: ShardFile.from_bytes(data).items for number, data in shards.items()}
+    return [BatchItem.from_bytes(items[position // size][position % size]) for position in positions]

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import cast
 
 from limits import RateLimitItem, parse_many
@@ -20,13 +21,15 @@ from limits.errors import ConfigurationError, StorageError
 from limits.storage import storage_from_string
 
 from ocrlty_api.auth.roles import Principal
-from ocrlty_api.errors import QuotaExceededError, RateLimitedError
-from ocrlty_pipeline.errors import ConfigError
+from ocrlty_api.errors import QuotaExceededError, RateLimitedError, UnavailableError
+from ocrlty_pipeline.errors import BusyError, ConfigError, StorageUnavailableError, WorkerDiedError
 from ocrlty_pipeline.settings import Settings
 
 # Addresses share this many counters, so that no number of addresses takes more memory than these.
 FAILURE_COUNTERS = 1024
 REDIS_TIMEOUT_S = 1.0
+# Of these, a client is told to send the request again, which is charged then.
+SENT_AGAIN = (BusyError, UnavailableError, StorageUnavailableError, WorkerDiedError)
 
 _log = logging.getLogger(__name__)
 
@@ -84,6 +87,23 @@ class Limiter:
                 retry_after_s=wait_s,
             )
 
+    @asynccontextmanager
+    async def images_charged(self, principal: Principal, count: int) -> AsyncIterator[None]:
+        """`count_images` for what is done within the block; given back where that is refused with 503.
+
+        Charged before, so that no number of requests at the same time takes more than there is.
+
+        Raises:
+            QuotaExceededError: as `count_images`.
+        """
+        await self.count_images(principal, count)
+        try:
+            yield
+        except SENT_AGAIN:
+            with suppress(StorageError):
+                await _give_back(self._keys, self._quotas, f"images/{principal.key_id}", count)
+            raise
+
     async def count_failure(self, address: str) -> None:
         """Count a request without a good key. Good keys are let in from the same address all the while.
 
@@ -136,6 +156,16 @@ async def _first_full(
         if not await counter.hit(limit, name, cost=cost):
             return limit
     return None
+
+
+async def _give_back(
+    counter: SlidingWindowCounterRateLimiter, limits: Sequence[RateLimitItem], name: str, cost: int
+) -> None:
+    """Take `cost` off again, but never more than the window of now has counted: what is below zero would be a gift."""
+    storage = cast(SlidingWindowCounterSupport, counter.storage)
+    for limit in limits:
+        _, _, now, _ = await storage.get_sliding_window(limit.key_for(name), limit.get_expiry())
+        await counter.hit(limit, name, cost=-min(cost, now))
 
 
 async def _wait_s(counter: SlidingWindowCounterRateLimiter, limit: RateLimitItem, name: str, cost: int) -> int | None:

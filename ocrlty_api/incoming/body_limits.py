@@ -15,7 +15,8 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ocrlty_api.errors import ApiError, PayloadTooLargeError, RequestTimeoutError
+from ocrlty_api.errors import PayloadTooLargeError, RequestTimeoutError
+from ocrlty_pipeline.errors import BusyError, OcrltyError
 from ocrlty_pipeline.settings import Settings
 
 UPLOAD_PATHS = frozenset({"/v1/batch_extract_upload", "/v1/batch_extract_upload_async"})
@@ -29,7 +30,10 @@ LINGER_S = 5.0
 LINGER_PAUSE_S = 1.0
 LINGER_BYTES = 64 * 1024 * 1024
 
-Respond = Callable[[Scope, ApiError], Response]
+# Bodies are held whole, some of them twice for a while: of the largest ones, so many at the same time.
+HELD_AT_ONCE = 16
+
+Respond = Callable[[Scope, OcrltyError], Response]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +57,13 @@ class BodyBounds:
 
     def limit(self, path: str) -> tuple[int, str]:
         """The most bytes of a request to `path`, and the setting that says so."""
-        if path.rstrip("/") in self.upload_paths:
-            return self.max_upload_bytes, "MAX_BATCH_BYTES"
-        return self.max_bytes, "MAX_REQUEST_BYTES"
+        if self.is_held(path):
+            return self.max_bytes, "MAX_REQUEST_BYTES"
+        return self.max_upload_bytes, "MAX_BATCH_BYTES"
+
+    def is_held(self, path: str) -> bool:
+        """Whether a body sent to `path` is held whole: an upload goes to storage as it comes."""
+        return path.rstrip("/") not in self.upload_paths
 
 
 class BodyLimits:
@@ -69,12 +77,13 @@ class BodyLimits:
         self._app = app
         self._respond = respond
         self._bounds = bounds
+        self._room = _Room(HELD_AT_ONCE * bounds.max_bytes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not _has_body(Headers(scope=scope)):
             await self._app(scope, receive, send)
             return
-        body = _Body(scope, receive, self._bounds)
+        body = _Body(scope, receive, self._bounds, self._room)
         answer = _Answer(body, send)
         try:
             body.check_announced()
@@ -83,22 +92,33 @@ class BodyLimits:
             # What the application made of a refused body matters no more, unless it has answered before.
             if body.refusal is None or answer.started:
                 raise
+        finally:
+            body.let_go()
         if body.refusal is not None and not answer.started:
             await self._respond(scope, body.refusal)(scope, receive, answer.send_refusal)
         await answer.finish()
 
 
+class _Room:
+    """What is left of the bytes that all bodies together may have."""
+
+    def __init__(self, size: int) -> None:
+        self.left = size
+
+
 class _Body:
     """A request's body as it is received, until a bound is crossed."""
 
-    def __init__(self, scope: Scope, receive: Receive, bounds: BodyBounds) -> None:
+    def __init__(self, scope: Scope, receive: Receive, bounds: BodyBounds, room: _Room) -> None:
         headers = Headers(scope=scope)
-        self.refusal: ApiError | None = None
+        self.refusal: OcrltyError | None = None
         self.complete = False
         self.answered = False
         self._receive = receive
         self._max_bytes, self._limit_name = bounds.limit(scope["path"])
         self._timeout_s = bounds.timeout_s
+        self._room = room if bounds.is_held(scope["path"]) else None
+        self._held = 0
         self._announced = int(headers["content-length"]) if "content-length" in headers else None
         # Such a client sends its body only once the server reads.
         self._held_back = headers.get("expect", "").lower() == "100-continue"
@@ -118,11 +138,19 @@ class _Body:
             return await self._receive()
         message = await self._received_in_time()
         if message["type"] == "http.request":
-            self._size += len(message.get("body", b""))
+            size = len(message.get("body", b""))
+            self._size += size
             self.complete = not message.get("more_body", False)
             if self._size > self._max_bytes:
                 self._refuse_size(self._size)
+            self._hold(size)
         return message
+
+    def let_go(self) -> None:
+        """Nobody holds the body any more."""
+        if self._room is not None:
+            self._room.left += self._held
+            self._held = 0
 
     @property
     def unread(self) -> bool:
@@ -162,6 +190,16 @@ class _Body:
             raise self.refusal from None
         finally:
             self._waited_s += time.monotonic() - started
+
+    def _hold(self, size: int) -> None:
+        """Counted as it comes, not as it is announced: who sends nothing takes no room from others."""
+        if self._room is None:
+            return
+        if size > self._room.left:
+            self.refusal = BusyError("The service holds as many bytes of requests as it may; try again shortly.")
+            raise self.refusal
+        self._room.left -= size
+        self._held += size
 
     def _refuse_size(self, size: int) -> None:
         self.refusal = PayloadTooLargeError(

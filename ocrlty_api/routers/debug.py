@@ -6,7 +6,6 @@ All of it is 404 unless DEBUG_MODE=1.
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime
-from pathlib import Path
 from typing import Annotated, get_args
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -15,6 +14,7 @@ from pydantic import BeforeValidator
 
 from ocrlty_api.auth.dependencies import Debugger, RawReader
 from ocrlty_api.auth.roles import Principal
+from ocrlty_api.batching import read_gt_path
 from ocrlty_api.errors import ForbiddenError, NotFoundError, ValidationFailedError
 from ocrlty_api.openapi import JSON_BODY, KEYED, documented
 from ocrlty_api.routers.runs import Limit, visible_run
@@ -28,7 +28,7 @@ from ocrlty_pipeline.artifacts.keys import check_id
 from ocrlty_pipeline.db.models import ArtifactKind
 from ocrlty_pipeline.errors import ArtifactNotFoundError, GroundTruthError, InputError, TaskError
 from ocrlty_pipeline.evaluation.results import eval_block
-from ocrlty_pipeline.ground_truth import load_ground_truth, read_ground_truth_file
+from ocrlty_pipeline.ground_truth import load_ground_truth
 from ocrlty_pipeline.image_sets import StoredGroundTruth
 from ocrlty_pipeline.records import utc_now
 from ocrlty_pipeline.scoring import Against, save_evaluation, score_batch
@@ -117,7 +117,7 @@ async def get_raw(state: State, key: RawReader, request_id: Id) -> PlainTextResp
 async def score(state: State, key: Debugger, body: ScoreBody) -> ScoreAnswer:
     """Score a batch run of yours against a ground truth, and keep the evaluation."""
     row = await visible_run(state, key, body.run_id)
-    return await asyncio.to_thread(_scored, state, row, body)
+    return await state.computing.run(_scored, state, row, body)
 
 
 async def _beginning_with(first: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -149,13 +149,17 @@ def _scored(state: AppState, row: IndexRow, body: ScoreBody) -> ScoreAnswer:
 
 
 def _given(state: AppState, row: IndexRow, body: ScoreBody) -> StoredGroundTruth | None:
-    """The ground truth that the body brings or names; None for the stored one."""
+    """The ground truth that the body brings or names; None for the stored one.
+
+    Raises:
+        InvalidFieldError: there is no such file under DATA_ROOT.
+        GroundTruthError: it cannot be read.
+        NotFoundError: there is no such version.
+    """
     if body.version is not None:
         return _stored(state, str(row.image_set), body.version)
     if body.gt_path is not None:
-        # A path that is not absolute is one below DATA_ROOT.
-        root = state.settings.data_root_path
-        content = load_ground_truth(read_ground_truth_file(root / Path(body.gt_path), root))
+        content = load_ground_truth(read_gt_path(state, body.gt_path))
     elif body.ground_truth is not None:
         content = body.ground_truth
     else:

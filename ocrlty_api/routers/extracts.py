@@ -42,9 +42,9 @@ async def extract(
     Sent again under the same `request_id` with the same content, it gives the extract that is there.
     """
     wanted = await extract_request(state, key, body, idempotency_key=idempotency_key)
-    if not await check_id_for(state, key, wanted):
-        await state.limiter.count_images(key, 1)
-    stored = await while_connected(request, state.online.extract(wanted))
+    is_there = await check_id_for(state, key, wanted)
+    async with state.limiter.images_charged(key, 0 if is_there else 1):
+        stored = await while_connected(request, state.online.extract(wanted))
     if not stored.reused:
         state.metrics.observe_extract(stored.record)
     return ExtractAnswer.of(stored, with_raw=may_read_raw(state, key))

@@ -74,12 +74,13 @@ async def get_job(
     response_model=ExtractAnswer | BatchAnswer,
     responses=documented(*ONE, JobNotEndedError, ArtifactNotFoundError),
 )
-async def get_result(state: State, key: Extractor, job_id: JobId) -> ExtractAnswer | BatchAnswer:
-    """What a job made: the extract or the batch run, as the endpoint that waits would have answered."""
+async def get_result(state: State, key: Extractor, job_id: JobId) -> ExtractAnswer | StreamingResponse:
+    """What a job made: the extract as the endpoint that waits would have answered, or the batch run, whole."""
     job = await job_of(state, key, job_id)
     row = await result_row(state, job)
     if row.kind == "batch":
-        return BatchAnswer.model_validate(await state.services.runs.document(row))
+        # As it is stored: a run of 100,000 images is neither held whole nor looked through.
+        return StreamingResponse(await state.services.runs.document_chunks(row), media_type="application/json")
     return await _extract(state, row, with_raw=may_read_raw(state, key))
 
 

@@ -111,8 +111,7 @@ async def compare(
     """Whether run `b` is better than run `a` over the same images, where, and whether by more than chance."""
     for run_id in (a, b):
         await visible_run(state, key, run_id)
-    compared = await asyncio.to_thread(compare_runs, state.services, a, b, intersection=intersection)
-    return ComparisonAnswer.model_validate(compared, from_attributes=True)
+    return await state.computing.run(_compared, state, a, b, intersection=intersection)
 
 
 @router.get("/v1/runs/{run_id:run}", response_model=RunDocument, responses=documented(*ONE))
@@ -188,6 +187,11 @@ async def remove_run(state: State, key: RunDeleter, run_id: Id) -> DeletedRunAns
 
     deleted = await delete_run(state.services, run_id, row.day, is_active)
     return DeletedRunAnswer.model_validate(deleted, from_attributes=True)
+
+
+def _compared(state: AppState, a: str, b: str, *, intersection: bool) -> ComparisonAnswer:
+    compared = compare_runs(state.services, a, b, intersection=intersection)
+    return ComparisonAnswer.model_validate(compared, from_attributes=True)
 
 
 async def visible_run(state: AppState, key: Principal, run_id: str) -> IndexRow:

@@ -72,21 +72,6 @@ class ListedRun:
 
 _TABLE = Base.metadata.tables[f"{SCHEMA}.artifacts"]
 _COLUMNS = [_TABLE.c[field.name] for field in fields(IndexRow)]
-_NEW = insert(_TABLE)
-# Rows from before there were summaries, or these had all that they have now, get theirs when they are added again.
-_ADD = _NEW.on_conflict_do_update(
-    index_elements=[_TABLE.c.kind, _TABLE.c.artifact_id],
-    set_={"summary": _NEW.excluded.summary},
-    where=_NEW.excluded.summary.is_not(None)
-    & (
-        _TABLE.c.summary.is_(None)
-        | ((_TABLE.c.kind == "batch") & ~_TABLE.c.summary.has_all(array(["source_run_id", "backend"])))
-    ),
-)
-_COUNT_ROWS = {"preserve_rowcount": True}
-_OF_EXTRACT = {"request_id", "created_at", "task_id", "run_id", "dagster_run_id", "auth", "input", "error"} | set(
-    REUSE_FIELDS
-)
 _OF_BATCH = (
     "backend",
     "model_id",
@@ -97,6 +82,19 @@ _OF_BATCH = (
     "code_version",
     "status",
     "source_run_id",
+    "shard_size",
+)
+_NEW = insert(_TABLE)
+# Rows from before there were summaries, or these had all that they have now, get theirs when they are added again.
+_ADD = _NEW.on_conflict_do_update(
+    index_elements=[_TABLE.c.kind, _TABLE.c.artifact_id],
+    set_={"summary": _NEW.excluded.summary},
+    where=_NEW.excluded.summary.is_not(None)
+    & (_TABLE.c.summary.is_(None) | ((_TABLE.c.kind == "batch") & ~_TABLE.c.summary.has_all(array(_OF_BATCH)))),
+)
+_COUNT_ROWS = {"preserve_rowcount": True}
+_OF_EXTRACT = {"request_id", "created_at", "task_id", "run_id", "dagster_run_id", "auth", "input", "error"} | set(
+    REUSE_FIELDS
 )
 _NEWEST_FIRST = (_TABLE.c.created_at.desc(), _TABLE.c.artifact_id.desc())
 

@@ -118,7 +118,7 @@ def test_a_run_is_scored_against_a_file_under_data_root_and_no_other(dora, servi
         assert succeeded(dora.post(SCORE, json={"run_id": run_id, "gt_path": path}))["summary"]["scored_count"] == 1
     (service.data / f"link-{name}").symlink_to(tmp_path / name)
     for bad in (str(tmp_path / name), f"../{name}", "/etc/passwd", f"link-{name}", "no-such.json", ".", "~root/x"):
-        error = error_of(dora.post(SCORE, json={"run_id": run_id, "gt_path": bad}), 422, "ground_truth_error")
+        error = error_of(dora.post(SCORE, json={"run_id": run_id, "gt_path": bad}), 422, "validation_error")
         assert "root:" not in str(error)
 
 

@@ -33,13 +33,17 @@ def service(postgres_url, tmp_path_factory):
         tiny_images(service.data / "receipts", 2)
         root = service.client("root")
         succeeded(root.post("/v1/extract", json=extract_body(request_id="seed-extract")))
+        config = CONFIG.read_text()
         # The name that the document's examples of ground truths have.
         for number in range(SEEDS):
             run_id, images = f"seed-{number}", {"cord_0001.jpg": new_image()}
             truth = {"gt_json": TRUTH} if number < SEEDS_WITH_TRUTH else {}
-            succeeded(root.post("/v1/batch_extract_upload", **upload(images, run_id=run_id, **truth)))
+            batch = succeeded(root.post("/v1/batch_extract_upload", **upload(images, run_id=run_id, **truth)))
+            image_set = batch["image_set"]
+            config = config.replace(f'"upload-{run_id}"', f'"{image_set}"')
             if truth:
-                succeeded(root.post(f"/v1/ground_truths/upload-{run_id}/draft", json={"run_id": run_id}), 201)
+                succeeded(root.post(f"/v1/ground_truths/{image_set}/draft", json={"run_id": run_id}), 201)
+        (service.home / CONFIG.name).write_text(config)
         yield service
 
 
@@ -51,8 +55,9 @@ def asked(service, tmp_path):
         report = tmp_path / "report.ndjson"
         header = ["-H", f"Authorization: Bearer {service.keys[key_id]}"] if key_id else []
         place = ["--report-ndjson-path", str(report), *header, *options, f"{service.url}/openapi.json"]
+        arguments = ["--config-file", str(service.home / CONFIG.name), "run", "--no-color", *place]
         done = subprocess.run(
-            [sys.executable, "-m", "schemathesis.cli", "--config-file", str(CONFIG), "run", "--no-color", *place],
+            [sys.executable, "-m", "schemathesis.cli", *arguments],
             check=False,
             cwd=tmp_path,
             env=os.environ | {"PYTHONWARNINGS": "ignore"},

@@ -47,7 +47,9 @@ def test_a_batch_run_s_columns_come_from_its_document(row_of, tmp_path):
         item_count=3,
         ok_count=2,
         error_count=1,
-        summary=documents.MADE_WITH | {"backend": None, "status": None, "source_run_id": None, "total_time": 85.0},
+        summary=documents.MADE_WITH
+        | dict.fromkeys(("backend", "status", "source_run_id", "shard_size"))
+        | {"total_time": 85.0},
     )
 
 
