@@ -28,6 +28,8 @@ from ocrlty_pipeline.settings import Settings
 # Addresses share this many counters, so that no number of addresses takes more memory than these.
 FAILURE_COUNTERS = 1024
 REDIS_TIMEOUT_S = 1.0
+# Times since 1970 are exact to some hundred nanoseconds: a wait that ends on the second is not to end just before it.
+ROUNDING_S = 1e-5
 # Of these, a client is told to send the request again, which is charged then.
 SENT_AGAIN = (BusyError, UnavailableError, StorageUnavailableError, WorkerDiedError)
 
@@ -184,7 +186,7 @@ async def _wait_s(counter: SlidingWindowCounterRateLimiter, limit: RateLimitItem
         wait = before_ttl - (room - now) * period / before if before else 0.0
     else:
         wait = (now_ttl - period) + period * (1 - room / now)
-    return int(max(wait, 0.0)) + 1
+    return int(max(wait, 0.0) + ROUNDING_S) + 1
 
 
 def _parsed(variable: str, value: str | None) -> list[RateLimitItem]:

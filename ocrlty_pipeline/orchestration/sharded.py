@@ -214,7 +214,7 @@ def _celery(_settings: Settings) -> dg.ExecutorDefinition:
     try:
         from dagster_celery import celery_executor  # noqa: PLC0415 -- an extra
     except ImportError:
-        raise ConfigError("JOBS_SHARD_EXECUTOR=celery needs `pip install ocrlty[celery]`.") from None
+        raise ConfigError("JOBS_SHARD_EXECUTOR=celery needs `pip install '.[celery]'` in the checkout.") from None
     config = {"broker": {"env": "CELERY_BROKER_URL"}, "backend": {"env": "CELERY_RESULT_BACKEND"}}
     return celery_executor.configured(config)
 
@@ -223,7 +223,7 @@ def _k8s(settings: Settings) -> dg.ExecutorDefinition:
     try:
         from dagster_k8s import k8s_job_executor  # noqa: PLC0415 -- an extra
     except ImportError:
-        raise ConfigError("JOBS_SHARD_EXECUTOR=k8s needs `pip install ocrlty[k8s]`.") from None
+        raise ConfigError("JOBS_SHARD_EXECUTOR=k8s needs `pip install '.[k8s]'` in the checkout.") from None
     return k8s_job_executor.configured({"max_concurrent": settings.jobs_shard_processes})
 
 

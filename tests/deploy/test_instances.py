@@ -15,8 +15,8 @@ from dagster._core.scheduler.instigation import TickStatus
 ROOT = Path(__file__).parents[2]
 VARIANTS = {
     "dagster.yaml": "WarmRunLauncher",
-    "deploy/celery/dagster.yaml": "CeleryRunLauncher",
-    "deploy/k8s/dagster.yaml": "K8sRunLauncher",
+    "deploy/celery/dagster.yaml": "CeleryLauncher",
+    "deploy/k8s/dagster.yaml": "K8sLauncher",
 }
 VALUES = yaml.safe_load((ROOT / "deploy/k8s/values.yaml").read_text())
 KUBECONFIG = """
@@ -85,6 +85,14 @@ def test_the_chart_s_instance_is_that_of_the_file():
     assert daemon["run_retries"] == instance["run_retries"]
     queue = {**instance["run_coordinator"]["config"], **instance["concurrency"]["runs"]}
     assert daemon["run_coordinator"]["config"]["queued_run_coordinator"] == queue
-    launcher = values["run_launcher"]["config"]["k8s_run_launcher"]
-    assert launcher["run_k8s_config"] == instance["run_launcher"]["config"]["run_k8s_config"]
-    assert launcher["fail_pod_on_run_failure"] is instance["run_launcher"]["config"]["fail_pod_on_run_failure"]
+    launcher, of_file = values["run_launcher"]["config"]["custom_run_launcher"], instance["run_launcher"]
+    # The chart has places and names of its own.
+    own = {"job_image", "job_namespace", "dagster_home"}
+    assert launcher["config"].keys() == of_file["config"].keys()
+    assert {**launcher, "config": of_file["config"]} == of_file
+    assert all(launcher["config"][name] == value for name, value in of_file["config"].items() if name not in own)
+
+
+def test_the_chart_s_webserver_and_daemon_have_the_image_that_has_the_launcher():
+    [code] = VALUES["dagster-user-deployments"]["deployments"]
+    assert VALUES["dagsterWebserver"]["image"] == VALUES["dagsterDaemon"]["image"] == code["image"]

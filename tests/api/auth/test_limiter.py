@@ -5,7 +5,7 @@ import ipaddress
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from limits import parse
@@ -131,6 +131,7 @@ def test_of_several_limits_none_is_charged_for_what_another_refuses(clock):
     amount=st.integers(1, 30),
     asked=st.lists(st.tuples(st.floats(0, 90), st.integers(1, 30)), min_size=1, max_size=30),
 )
+@example(amount=1, asked=[(0.0, 1), (25.0, 1)])
 def test_the_wait_is_long_enough_and_no_second_longer(amount, asked):
     """For any history: what was refused fits after `retry_after_s`, and did not fit a second before."""
 
