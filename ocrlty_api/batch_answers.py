@@ -7,13 +7,15 @@ jobs.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 
 from ocrlty_api.auth.roles import Principal
 from ocrlty_api.batching import BatchDraft
 from ocrlty_api.error_responses import INTERNAL
 from ocrlty_api.errors import ConflictError, InternalError
 from ocrlty_api.lanes.batches import EndedBatch, owner_tags
+from ocrlty_api.lanes.graphql import LaunchUnknownError
 from ocrlty_api.schemas.batches import BatchAnswer
 from ocrlty_api.state import AppState
 from ocrlty_api.submissions import Launch, Submitted, submit_once
@@ -29,9 +31,13 @@ async def answer_batch(state: AppState, key: Principal, draft: BatchDraft) -> Ba
         BusyError: as many batches wait as may.
         OcrltyError: the batch came to nothing, as it says.
     """
-    submitted = await _submitted(state, key, draft)
-    ended = await state.batches.wait(submitted.dagster_run_id)
-    return await _answer(state, ended)
+    async with _abandoned_unless_launched(draft, _launch_of(state, key, draft)) as launch:
+        while True:
+            submitted = await _submitted(state, draft, launch)
+            ended = await state.batches.wait(submitted.dagster_run_id)
+            # It ended since others who waited for it have gone, or was about to end before this client came.
+            if not (ended.abandoned or (ended.canceled and submitted.ending)):
+                return await _answer(state, ended)
 
 
 async def refuse_taken(state: AppState, key: Principal, draft: BatchDraft) -> None:
@@ -46,24 +52,44 @@ async def refuse_taken(state: AppState, key: Principal, draft: BatchDraft) -> No
         raise ConflictError(f"run_id {run_id!r} is in use with other content; choose another.")
 
 
-async def submit_batch(state: AppState, draft: BatchDraft, launch: Launch, *, waits: bool = False) -> Submitted:
-    """Submit a draft once, however it is executed; what no run needs of it is removed.
+async def submit_batch(state: AppState, draft: BatchDraft, launch: Launch) -> Submitted:
+    """Submit a draft as a job, once; what no run needs of it is removed.
 
     Raises:
         ConflictError: its run_id stands for other content.
         OcrltyError: what `launch` raises.
     """
-    launched = False
+    async with _abandoned_unless_launched(draft, launch) as noted:
+        return await submit_once(state, draft.submission, noted)
+
+
+@asynccontextmanager
+async def _abandoned_unless_launched(draft: BatchDraft, launch: Launch) -> AsyncIterator[Launch]:
+    """Within the block, `launch`; after it, what no run needs of the draft is removed.
+
+    Where it is not known whether a run was launched, one may need all of it: it is left to pruning.
+    """
+    needed = False
+
+    async def noted(tags: Mapping[str, str]) -> str:
+        nonlocal needed
+        needed = True
+        try:
+            return await launch(tags)
+        except (LaunchUnknownError, asyncio.CancelledError):
+            raise
+        except BaseException:
+            needed = False
+            raise
+
     try:
-        submitted = await submit_once(state, draft.submission, launch, waits=waits)
-        launched = not submitted.repeated
-        return submitted
+        yield noted
     finally:
-        if not launched:
+        if not needed:
             await draft.abandon()
 
 
-async def _submitted(state: AppState, key: Principal, draft: BatchDraft) -> Submitted:
+def _launch_of(state: AppState, key: Principal, draft: BatchDraft) -> Launch:
     async def launch(tags: Mapping[str, str]) -> str:
         await refuse_taken(state, key, draft)
         state.batches.check_room()
@@ -71,7 +97,11 @@ async def _submitted(state: AppState, key: Principal, draft: BatchDraft) -> Subm
         await draft.prepare()
         return await state.batches.start(draft.run, {**owner_tags(draft.run, key.key_id), **tags})
 
-    launching = asyncio.create_task(submit_batch(state, draft, launch, waits=True))
+    return launch
+
+
+async def _submitted(state: AppState, draft: BatchDraft, launch: Launch) -> Submitted:
+    launching = asyncio.create_task(submit_once(state, draft.submission, launch, waits=True))
     try:
         return await asyncio.shield(launching)
     except asyncio.CancelledError:
@@ -97,7 +127,8 @@ async def _answer(state: AppState, ended: EndedBatch) -> BatchAnswer:
 
 def _error(ended: EndedBatch) -> OcrltyError:
     if ended.failure is None:
-        return ConflictError("The batch was cancelled before it began; send it again.")
+        what = "was cancelled before it began" if ended.canceled else "was deleted meanwhile"
+        return ConflictError(f"The batch {what}; send it again.")
     kind = _by_code(OcrltyError).get(ended.failure.code or "")
     return kind(ended.failure.message) if kind else InternalError(INTERNAL)
 

@@ -53,7 +53,7 @@ async def submit_extract_job(state: AppState, key: Principal, wanted: ExtractReq
             return await state.durable.launch("extract", EXTRACT, config, {**of_job, **tags})
 
     submission = None if wanted.fresh else _submission(key, wanted, sha256)
-    return (await submit_once(state, submission, launch)).dagster_run_id
+    return (await submit_once(state, submission, launch)).job_id
 
 
 async def check_id_for(state: AppState, key: Principal, wanted: ExtractRequest) -> bool:
@@ -89,7 +89,7 @@ async def submit_batch_job(state: AppState, key: Principal, draft: BatchDraft) -
             of_job = {**of_run, **owner_tags(draft.run, key.key_id), **_owner(key), **webhook_tags(draft.request)}
             return await state.durable.launch(draft.kind, draft.run.job, config, {**of_job, **tags})
 
-    return (await submit_batch(state, draft, launch)).dagster_run_id
+    return (await submit_batch(state, draft, launch)).job_id
 
 
 def _owner(key: Principal) -> dict[str, str]:

@@ -67,6 +67,8 @@ async def result_row(state: AppState, job: JobRecord) -> IndexRow:
     _refuse_unless_ended(job)
     row = await asyncio.to_thread(artifact_of, state.services.index, job)
     if row is None:
+        if job.status == "succeeded":
+            raise NotFoundError(f"Job {job.job_id} succeeded, and its result was deleted since.")
         raise NotFoundError(f"Job {job.job_id} {job.status} without a result; /v1/jobs/{job.job_id}/error says why.")
     return row
 

@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated
+from weakref import WeakValueDictionary
 
 from fastapi import Depends, Request
 
@@ -36,6 +37,7 @@ class AppState:
     Attributes:
         submitted: the newest run of a submission, by its id.
         extract_rows: the index's row of an extract, by its request_id.
+        submitting: locks of the submissions that are being made, by their ids; gone with the last who uses one.
     """
 
     settings: Settings
@@ -55,6 +57,7 @@ class AppState:
     computing: Computing
     submitted: Together[str, SubmittedRun | None]
     extract_rows: Together[str, IndexRow | None]
+    submitting: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
 
 @asynccontextmanager

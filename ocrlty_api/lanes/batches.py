@@ -14,8 +14,10 @@ from typing import Any, Self
 
 import dagster as dg
 from dagster._core.storage.tags import MAX_RETRIES_TAG
+from dagster._core.utils import make_new_run_id
 
 from ocrlty_api.lanes.instance import SharedInstance
+from ocrlty_pipeline.db.engine import create_engine
 from ocrlty_pipeline.errors import BusyError, StorageUnavailableError, WorkerDiedError
 from ocrlty_pipeline.orchestration import run_tags
 from ocrlty_pipeline.orchestration.launch import (
@@ -27,11 +29,15 @@ from ocrlty_pipeline.orchestration.launch import (
     run_tags_of,
 )
 from ocrlty_pipeline.orchestration.partitions import batch_partition_key
+from ocrlty_pipeline.orchestration.waiting_runs import WaitingRuns
 from ocrlty_pipeline.orchestration.warm.instances import end_run
 from ocrlty_pipeline.orchestration.warm.pool import PoolOptions, WarmPool
 
 # A run that another process executes is looked at so often.
 LOOK_S = 0.5
+# So soon after a restart of the database it is said again which runs wait here.
+RENEW_S = 2.0
+CLIENT_GONE = "Its client went away."
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +67,14 @@ class EndedBatch:
     Attributes:
         batch_run_id: the batch run it executed; None when it came to none.
         failure: why it did not succeed; None when it did, or was cancelled.
+        abandoned: it was cancelled since those who waited for it had gone.
     """
 
     dagster_run_id: str
     batch_run_id: str | None
     canceled: bool
     failure: RunFailure | None
+    abandoned: bool = False
 
 
 @dataclass(slots=True)
@@ -116,15 +124,23 @@ class BatchLane:
 
     async def __aenter__(self) -> Self:
         self._loop = asyncio.get_running_loop()
+        url = self._shared.settings.database_url
+        assert url is not None  # noqa: S101 -- `shared_instance` named it
+        self._engine = create_engine(url.get_secret_value())
+        self._held = WaitingRuns(self._engine)
+        self._renewing = asyncio.create_task(self._renew(), name="waiting-runs")
         self._pool = await asyncio.to_thread(WarmPool, self._instance.get_ref(), self._options, self._on_end)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """End what is left; Dagster's daemon starts such a run again, which continues its batch."""
+        self._renewing.cancel()
         # Where the database is away, those that wait are left to whoever sends them again.
         with suppress(StorageUnavailableError):
             await self._shared.ask(self._hand_back_waiting, list(self._executions))
         await asyncio.to_thread(self._pool.close)
+        await asyncio.to_thread(self._held.close)
+        self._engine.dispose()
 
     def check_room(self) -> None:
         """
@@ -154,7 +170,7 @@ class BatchLane:
             try:
                 self._pool.submit(run_id)
             except WorkerDiedError as error:
-                del self._executions[run_id]
+                self._forget(run_id)
                 await self._shared.ask(end_run, self._instance, run_id, error.message, patience_s=0)
                 raise
         finally:
@@ -182,14 +198,21 @@ class BatchLane:
         return await self._shared.ask(self._ended, run_id)
 
     async def cancel(self, run_id: str) -> None:
-        """Ask a run of this lane to end: what is done stays."""
-        await self._shared.ask(self._report_canceling, run_id)
-        self._pool.cancel(run_id)
+        """Ask a run of this lane to end, since nobody waits for it any more: what is done stays."""
+        if await self._shared.ask(self._report_canceling, run_id):
+            self._pool.cancel(run_id)
 
     async def _wait_elsewhere(self, run_id: str) -> EndedBatch:
         while not (ended := await self._shared.ask(self._ended_if_finished, run_id)):  # noqa: ASYNC110 -- no event comes
             await asyncio.sleep(LOOK_S)
         return ended
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(RENEW_S)
+            # A database that is away is asked again.
+            with suppress(StorageUnavailableError):
+                await asyncio.to_thread(self._held.renew)
 
     def _on_end(self, run_id: str) -> None:
         # The loop may be over before the pool is.
@@ -197,9 +220,13 @@ class BatchLane:
             self._loop.call_soon_threadsafe(self._note_end, run_id)
 
     def _note_end(self, run_id: str) -> None:
-        execution = self._executions.pop(run_id, None)
+        execution = self._forget(run_id)
         if execution is not None and not execution.ended.done():
             execution.ended.set_result(None)
+
+    def _forget(self, run_id: str) -> _Execution | None:
+        self._loop.run_in_executor(None, self._held.remove, run_id)
+        return self._executions.pop(run_id, None)
 
     # --- in threads
 
@@ -207,7 +234,14 @@ class BatchLane:
         register_image_set(self._instance, request.image_set)
         # As long as the service lives, a client is told of the failure, and sends the batch again or not.
         once = {**tags, MAX_RETRIES_TAG: "0"}
-        return create_run(self._instance, request.of_dagster(), once, may_be_retried=True)
+        run_id = make_new_run_id()
+        # Before it is there: from its first moment on, only this lane may say that it does not start.
+        self._held.add(run_id)
+        try:
+            return create_run(self._instance, request.of_dagster(), once, may_be_retried=True, run_id=run_id)
+        except BaseException:
+            self._held.remove(run_id)
+            raise
 
     def _hand_back_waiting(self, run_ids: list[str]) -> None:
         """Those under way are handed back by their workers, who alone write their tags."""
@@ -217,10 +251,13 @@ class BatchLane:
         for run in self._instance.get_runs(waiting):
             self._instance.add_run_tags(run.run_id, {MAX_RETRIES_TAG: str(self._instance.run_retries_max_retries)})
 
-    def _report_canceling(self, run_id: str) -> None:
+    def _report_canceling(self, run_id: str) -> bool:
+        """Whether it was not told to end before."""
         run = self._instance.get_run_by_id(run_id)
-        if run is not None and not run.is_finished:
-            self._instance.report_run_canceling(run, "Its client went away.")
+        if run is None or run.is_finished or run.status is dg.DagsterRunStatus.CANCELING:
+            return False
+        self._instance.report_run_canceling(run, CLIENT_GONE)
+        return True
 
     def _ended_if_finished(self, run_id: str) -> EndedBatch | None:
         run = self._instance.get_run_by_id(run_id)
@@ -230,10 +267,16 @@ class BatchLane:
         run = self._instance.get_run_by_id(run_id)
         if run is None:
             return EndedBatch(run_id, None, canceled=False, failure=RunFailure(f"Run {run_id} was deleted."))
-        failed = run.status not in {dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.CANCELED}
+        canceled = run.status is dg.DagsterRunStatus.CANCELED
+        failed = not canceled and run.status is not dg.DagsterRunStatus.SUCCESS
         return EndedBatch(
             run_id,
             run.tags.get(run_tags.RUN_ID),
-            canceled=run.status is dg.DagsterRunStatus.CANCELED,
+            canceled=canceled,
+            abandoned=canceled and self._is_abandoned(run_id),
             failure=run_failure(self._instance, run) if failed else None,
         )
+
+    def _is_abandoned(self, run_id: str) -> bool:
+        told = self._instance.all_logs(run_id, of_type=dg.DagsterEventType.RUN_CANCELING)
+        return any(entry.get_dagster_event().message == CLIENT_GONE for entry in told)

@@ -18,6 +18,7 @@ from ocrlty_pipeline.orchestration.code_location import CODE_LOCATION
 _log = logging.getLogger(__name__)
 
 TIMEOUT_S = 30.0
+NEVER_CONNECTED = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
 REPOSITORY = "__repository__"
 LAUNCH = """
 mutation Launch($params: ExecutionParams!) {
@@ -34,6 +35,10 @@ mutation Launch($params: ExecutionParams!) {
 
 class LaunchRefusedError(RuntimeError):
     """Dagster does not take what the API made of a request: a fault of ours, not of the client's."""
+
+
+class LaunchUnknownError(DagsterUnavailableError):
+    """The webserver was asked, and did not say what became of it: the run may be in the queue."""
 
 
 class Webserver:
@@ -56,7 +61,8 @@ class Webserver:
         """Put a run of a job into the queue; answers its id.
 
         Raises:
-            DagsterUnavailableError: the webserver or its code location cannot be reached; nothing may have happened.
+            DagsterUnavailableError: the webserver or its code location cannot be reached; nothing happened.
+            LaunchUnknownError: it did not say what it did.
             LaunchRefusedError: it refuses the run.
         """
         params = {
@@ -72,9 +78,11 @@ class Webserver:
             case "RunConfigValidationInvalid":
                 raise LaunchRefusedError("; ".join(error["message"] for error in answer["errors"]))
             # The code location is loading, or broken.
-            case "PythonError" | "PipelineNotFoundError":
-                _log.warning("Dagster cannot launch %s: %s", job, answer["message"])
-                raise DagsterUnavailableError("Dagster has not loaded the service's jobs: try again in a minute.")
+            case "PipelineNotFoundError":
+                raise _not_loaded(DagsterUnavailableError, job, answer["message"])
+            # The same, or what broke once the run was made.
+            case "PythonError":
+                raise _not_loaded(LaunchUnknownError, job, answer["message"])
             case other:
                 raise LaunchRefusedError(f"{other}: {answer.get('message')}")
 
@@ -84,16 +92,16 @@ class Webserver:
             response.raise_for_status()
             answer = response.json()
         except (httpx2.HTTPError, ValueError) as error:
-            raise self._unavailable(_reason(error)) from error
+            raise self._unavailable(_reason(error), asked=_was_asked(error)) from error
         match answer:
             case {"errors": [_, *_] as errors}:
                 raise LaunchRefusedError("; ".join(str(error["message"]) for error in errors))
             case {"data": dict(data)}:
                 return data
             case _:
-                raise self._unavailable("what answers there is no webserver of Dagster")
+                raise self._unavailable("what answers there is no webserver of Dagster", asked=True)
 
-    def _unavailable(self, reason: str) -> DagsterUnavailableError:
+    def _unavailable(self, reason: str, *, asked: bool) -> DagsterUnavailableError:
         """Where it should be stands in the log: clients can do nothing with an address of the service's network."""
         _log.error(
             "Dagster's webserver at %s cannot be used: %s; check DAGSTER_WEBSERVER_URL, and that it runs "
@@ -101,10 +109,27 @@ class Webserver:
             self._url,
             reason,
         )
+        if asked:
+            return LaunchUnknownError(
+                "Dagster's webserver broke off: the job may be in its queue. Send the request again shortly; with a "
+                "run_id, a request_id or an Idempotency-Key it is not done twice."
+            )
         return DagsterUnavailableError(
             "Dagster's webserver does not answer: jobs cannot be submitted until it does. Send the request again "
             "shortly, or to the endpoint of this name without _async."
         )
+
+
+def _not_loaded(kind: type[DagsterUnavailableError], job: str, message: str) -> DagsterUnavailableError:
+    _log.warning("Dagster cannot launch %s: %s", job, message)
+    return kind("Dagster has not loaded the service's jobs: try again in a minute.")
+
+
+def _was_asked(error: Exception) -> bool:
+    """Whether the webserver may have heard the question, and done what it says."""
+    if isinstance(error, httpx2.HTTPStatusError):
+        return error.response.is_server_error
+    return not isinstance(error, NEVER_CONNECTED)
 
 
 def _reason(error: Exception) -> str:

@@ -15,14 +15,20 @@ class SubmittedRun:
     """The newest run of a submission.
 
     Attributes:
+        job_id: by which clients know it, if it was submitted as a job: its first run's, whichever retry is the newest.
         is_job: it was submitted as a job, for clients to poll.
+        ending: it was told to end, and has not ended yet.
         broken_off: it was cancelled or failed; executed again, it would continue.
+        batch: id of the batch run that it stored; None when it has not succeeded, or is no batch.
     """
 
     dagster_run_id: str
+    job_id: str
     content: str
     is_job: bool
+    ending: bool
     broken_off: bool
+    batch: str | None
 
 
 def submission_tags(submission: str, content: str) -> dict[str, str]:
@@ -50,9 +56,11 @@ async def find_all_submitted(shared: SharedInstance, submissions: list[str]) -> 
 
 def _submitted(run: dg.DagsterRun) -> SubmittedRun:
     return SubmittedRun(
-        # A job is known by its first run, whichever retry of it is the newest.
-        dagster_run_id=(run.root_run_id or run.run_id) if run_tags.JOB in run.tags else run.run_id,
+        dagster_run_id=run.run_id,
+        job_id=run.root_run_id or run.run_id,
         content=run.tags.get(run_tags.CONTENT, ""),
         is_job=run_tags.JOB in run.tags,
+        ending=run.status is dg.DagsterRunStatus.CANCELING,
         broken_off=run.status in {dg.DagsterRunStatus.CANCELED, dg.DagsterRunStatus.FAILURE},
+        batch=run.tags.get(run_tags.RUN_ID) if run.status is dg.DagsterRunStatus.SUCCESS else None,
     )

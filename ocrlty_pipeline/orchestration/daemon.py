@@ -3,7 +3,7 @@
 Dagster's own looks at the queue once a second, ten times as long as a warm run takes, and at backfills twice a minute.
 This one also looks when the database says that something happened to a run. And it retries every run that is due:
 Dagster stores a run's failure a moment before the run's status, and its retries pass for good over a run that they meet
-in between.
+in between. Its run monitoring leaves runs alone that wait in the hands of a living process (`monitoring`).
 
 `dagster-daemon run` in its place works too, at Dagster's pace.
 """
@@ -40,6 +40,7 @@ from dagster_shared.record import copy
 from sqlalchemy import make_url
 
 from ocrlty_pipeline.deployment import deployment_file
+from ocrlty_pipeline.orchestration.monitoring import PatientMonitoring
 from ocrlty_pipeline.orchestration.warm.instances import pool_connections
 from ocrlty_pipeline.orchestration.warm.launcher import WarmRunLauncher
 from ocrlty_pipeline.settings import load_settings
@@ -212,7 +213,7 @@ def _retry_settled(
 
 
 def daemons_of(instance: dg.DagsterInstance) -> list[DagsterDaemon[Any]]:
-    """The daemons the instance asks for, the queue's replaced where its events can be heard."""
+    """The daemons the instance asks for, some replaced by ours; the queue's only where its events can be heard."""
     return [_daemon_of(instance, kind) for kind in instance.get_required_daemon_types()]
 
 
@@ -222,6 +223,8 @@ def _daemon_of(instance: dg.DagsterInstance, kind: str) -> DagsterDaemon[Any]:
         assert isinstance(coordinator, QueuedRunCoordinator)  # noqa: S101 -- the kind says so
         warm = isinstance(instance.run_launcher, WarmRunLauncher)
         return PromptQueueDaemon(coordinator.dequeue_interval_seconds, load_settings().warm_workers if warm else None)
+    if kind == PatientMonitoring.daemon_type():
+        return PatientMonitoring(instance.run_monitoring_poll_interval_seconds)
     if kind == SettledRunRetries.daemon_type():
         return SettledRunRetries()
     if kind == PromptBackfillDaemon.daemon_type():

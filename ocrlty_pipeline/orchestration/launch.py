@@ -104,6 +104,7 @@ def create_run(
     tags: Mapping[str, str] | None = None,
     *,
     may_be_retried: bool = False,
+    run_id: str | None = None,
 ) -> str:
     """Create a run that nobody executes yet; returns its id.
 
@@ -112,9 +113,11 @@ def create_run(
         request: what it executes.
         tags: further tags of the run.
         may_be_retried: whether Dagster's daemon may execute it again, as its tags and its failure say.
+        run_id: its id; None for a new one.
     """
     run = instance.create_run_for_job(
         job_def=resolved_job(request.job),
+        run_id=run_id,
         run_config=request.run_config,
         tags={**run_tags_of(request), **(tags or {})},
         job_code_origin=job_code_origin(request.job),

@@ -47,7 +47,7 @@ def printing():
     print("printed by the run")  # noqa: T201
 
 
-def dying_at_start(_connection, _instance_ref):
+def dying_at_start(_connection, *_arguments):
     """In place of a worker's work."""
     sys.exit(1)
 

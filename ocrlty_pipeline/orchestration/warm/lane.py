@@ -22,13 +22,25 @@ from dagster._serdes import serialize_value
 from ocrlty_pipeline.errors import BusyError, OcrltyError, WorkerDiedError
 from ocrlty_pipeline.extracts import ExtractRequest, StoredExtract
 from ocrlty_pipeline.orchestration.warm.instances import DATABASE_ERRORS, end_run, open_instance
-from ocrlty_pipeline.orchestration.warm.lane_worker import Abandon, Answer, HandOver, Recorded, Recording, serve
+from ocrlty_pipeline.orchestration.warm.lane_worker import (
+    Abandon,
+    Answer,
+    Finish,
+    HandOver,
+    Ready,
+    Recorded,
+    Recording,
+    serve,
+)
 from ocrlty_pipeline.orchestration.warm.processes import WorkerProcess
 from ocrlty_pipeline.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 CLOSE_TIMEOUT_S = 15.0
+# A worker that cannot start, for example without a database, is tried again so often before those who wait hear of it.
+MAX_FAILED_STARTS = 3
+RESTART_PAUSE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +80,10 @@ class LaneOptions:
 @dataclass(eq=False, slots=True)
 class _Worker:
     process: WorkerProcess
-    outbox: SimpleQueue[HandOver | Abandon | None] = field(default_factory=SimpleQueue)
+    # None ends the thread that sends.
+    outbox: SimpleQueue[HandOver | Abandon | Finish | None] = field(default_factory=SimpleQueue)
+    # Whether it has said that it can extract.
+    ready: bool = False
     answers: dict[int, asyncio.Future[StoredExtract]] = field(default_factory=dict)
     # Requests handed to it whose run is not complete yet, runs it has begun to record, and how many it has recorded.
     unrecorded: int = 0
@@ -91,6 +106,8 @@ class OnlineLane:
         self._retired: set[_Worker] = set()
         self._waiting: deque[tuple[ExtractRequest, asyncio.Future[StoredExtract]]] = deque()
         self._numbers = itertools.count()
+        # Workers in a row that did not come to be ready.
+        self._failed_starts = 0
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended = asyncio.Event()
         self._closing = False
@@ -131,7 +148,7 @@ class OnlineLane:
         worker = self._free_worker()
         if worker is not None:
             self._hand_over(worker, request, answer)
-        elif len(self._waiting) < self._options.max_waiting:
+        elif len(self._waiting) < self._options.max_waiting + self._places_to_come:
             self._waiting.append((request, answer))
         else:
             raise BusyError(
@@ -150,7 +167,7 @@ class OnlineLane:
 
     @property
     def in_flight(self) -> int:
-        return sum(len(worker.answers) for worker in self._workers)
+        return sum(len(worker.answers) for worker in [*self._workers, *self._retired])
 
     @property
     def settled(self) -> bool:
@@ -160,12 +177,22 @@ class OnlineLane:
     # --- handing over
 
     def _free_worker(self) -> _Worker | None:
-        worker = min(self._workers, key=lambda worker: (len(worker.answers), worker.unrecorded), default=None)
+        ready = [worker for worker in self._workers if worker.ready]
+        worker = min(ready, key=lambda worker: (len(worker.answers), worker.unrecorded), default=None)
         return worker if worker is not None and self._has_room(worker) else None
+
+    @property
+    def _places_of_a_worker(self) -> int:
+        return -(-self._options.max_in_flight // self._options.workers)
+
+    @property
+    def _places_to_come(self) -> int:
+        """Of workers that are not ready yet; who waits for one of these counts as if it had it."""
+        return self._places_of_a_worker * (self._options.workers - sum(worker.ready for worker in self._workers))
 
     def _has_room(self, worker: _Worker) -> bool:
         """Dagster's record may lag by the run that is being recorded and the next, never without bound."""
-        in_flight = -(-self._options.max_in_flight // self._options.workers)
+        in_flight = self._places_of_a_worker
         lag = 2 * max(self._options.max_shared, in_flight)
         return len(worker.answers) < in_flight and worker.unrecorded < lag
 
@@ -184,7 +211,7 @@ class OnlineLane:
 
     def _abandon(self, answer: asyncio.Future[StoredExtract]) -> None:
         self._waiting = deque(waiting for waiting in self._waiting if waiting[1] is not answer)
-        for worker in self._workers:
+        for worker in [*self._workers, *self._retired]:
             for number, awaited in worker.answers.items():
                 if awaited is answer:
                     # Its place is free once the worker says so.
@@ -193,13 +220,41 @@ class OnlineLane:
     # --- workers
 
     async def _spawn(self) -> None:
+        """Start a worker; where that is not possible, after a pause."""
         ref, options = serialize_value(self._ref), self._options
-        process = await asyncio.to_thread(WorkerProcess, serve, ref, options.max_shared, log=options.log)
-        worker = _Worker(process)
+        try:
+            worker = _Worker(await asyncio.to_thread(WorkerProcess, serve, ref, options.max_shared, log=options.log))
+            self._converse(worker)
+        except Exception as error:  # noqa: BLE001 -- too many open files, no memory: both pass, and the lane stays
+            self._note_failed_start(f"A worker could not be started ({type(error).__name__}: {error})")
+            return
         self._workers.append(worker)
-        for target, name in ((self._send_to, "lane-out"), (self._receive_from, "lane-in")):
-            threading.Thread(target=target, args=(worker,), name=name, daemon=True).start()
-        self._hand_over_waiting()
+        if self._closing:
+            self._retire(worker)
+
+    def _converse(self, worker: _Worker) -> None:
+        try:
+            for target, name in ((self._receive_from, "lane-in"), (self._send_to, "lane-out")):
+                threading.Thread(target=target, args=(worker,), name=name, daemon=True).start()
+        except RuntimeError:  # no thread can be started
+            worker.process.kill()
+            raise
+
+    def _note_failed_start(self, how: str) -> None:
+        """Try again after a pause; who waits hears of it when that fails again and again and no worker is there."""
+        self._failed_starts += 1
+        logger.error("%s", how)
+        if self._failed_starts >= MAX_FAILED_STARTS and not any(worker.ready for worker in self._workers):
+            waiting, self._waiting = self._waiting, deque()
+            for _, answer in waiting:
+                _resolve(answer, WorkerDiedError("No worker can be started at present; try again shortly."))
+        if not self._closing:
+            self._run(self._spawn_later())
+
+    async def _spawn_later(self) -> None:
+        await asyncio.sleep(RESTART_PAUSE_S)
+        if not self._closing:
+            await self._spawn()
 
     def _send_to(self, worker: _Worker) -> None:
         """In a thread: a pipe full of images must not hold up the event loop."""
@@ -207,20 +262,23 @@ class OnlineLane:
         with suppress(OSError):
             while (handed := worker.outbox.get()) is not None:
                 worker.process.connection.send(handed)
-            worker.process.connection.send(None)
 
     def _receive_from(self, worker: _Worker) -> None:
         with suppress(EOFError, OSError):
             while True:
                 said = worker.process.connection.recv()
                 self._loop.call_soon_threadsafe(self._hear, worker, said)
+        worker.outbox.put(None)
         how = worker.process.ended()
         # The loop may be over before its last worker is.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._bury, worker, how)
 
-    def _hear(self, worker: _Worker, said: Answer | Recording | Recorded) -> None:
+    def _hear(self, worker: _Worker, said: Ready | Answer | Recording | Recorded) -> None:
         match said:
+            case Ready():
+                worker.ready, self._failed_starts = True, 0
+                self._hand_over_waiting()
             case Answer(number, outcome):
                 _resolve(worker.answers.pop(number), outcome)
                 self._hand_over_waiting()
@@ -242,10 +300,9 @@ class OnlineLane:
     def _retire(self, worker: _Worker) -> None:
         self._workers.remove(worker)
         self._retired.add(worker)
-        worker.outbox.put(None)
+        worker.outbox.put(Finish())
 
     def _bury(self, worker: _Worker, how: str) -> None:
-        worker.outbox.put(None)
         self._retired.discard(worker)
         self._ended.set()
         reason = f"Its worker (process {worker.process.pid}) {how} before the request was answered."
@@ -253,11 +310,15 @@ class OnlineLane:
             _resolve(answer, WorkerDiedError(f"{reason} Send it again."))
         if worker.recording:
             self._run(self._close_runs(worker.recording, reason))
-        if worker in self._workers:
-            logger.warning("A worker of the online lane (process %d) %s", worker.process.pid, how)
-            self._workers.remove(worker)
-            if not self._closing:
-                self._run(self._spawn())
+        if worker not in self._workers:
+            return
+        self._workers.remove(worker)
+        if not worker.ready:
+            self._note_failed_start(f"A worker (process {worker.process.pid}) {how} before it was ready")
+            return
+        logger.warning("A worker of the online lane (process %d) %s", worker.process.pid, how)
+        if not self._closing:
+            self._run(self._spawn())
 
     def _run(self, work: Any) -> None:
         task = self._loop.create_task(work)

@@ -57,6 +57,16 @@ class Abandon:
 
 
 @dataclass(frozen=True, slots=True)
+class Finish:
+    """To a worker: no more requests come; finish those begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """From a worker: it can extract."""
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """From a worker: what became of a request, as soon as its record is durable."""
 
@@ -90,7 +100,7 @@ class _SharedRun:
 
 
 def serve(connection: Connection, instance_ref: str, max_shared: int) -> None:
-    """Serve the requests that come over `connection` until its other end says None or is gone, and finish all begun.
+    """Serve the requests that come over `connection` until its other end says so or is gone, and finish all begun.
 
     At most `max_shared` of them share a run.
     """
@@ -118,6 +128,7 @@ class LaneWorker:
     def run(self) -> None:
         threading.Thread(target=self._loop.run_forever, name="extracts", daemon=True).start()
         threading.Thread(target=self._hear, name="requests", daemon=True).start()
+        self._send(Ready())
         while (shared := self._next_run()) is not None:
             self._record(shared)
         asyncio.run_coroutine_threadsafe(self._extracts.aclose(), self._loop).result()
@@ -126,12 +137,21 @@ class LaneWorker:
 
     def _hear(self) -> None:
         with suppress(EOFError, OSError):
-            while (said := self._connection.recv()) is not None:
-                if isinstance(said, Abandon):
-                    self._loop.call_soon_threadsafe(self._abandon, said.number)
-                else:
-                    shared, outcome = self._join_run(said.request)
-                    self._loop.call_soon_threadsafe(self._begin, said, shared.run_id, outcome)
+            while True:
+                self._obey(self._connection.recv())
+        self._finish()
+
+    def _obey(self, said: HandOver | Abandon | Finish) -> None:
+        match said:
+            case HandOver():
+                shared, outcome = self._join_run(said.request)
+                self._loop.call_soon_threadsafe(self._begin, said, shared.run_id, outcome)
+            case Abandon():
+                self._loop.call_soon_threadsafe(self._abandon, said.number)
+            case Finish():
+                self._finish()
+
+    def _finish(self) -> None:
         with self._changed:
             self._ending = True
             self._changed.notify()
@@ -219,7 +239,7 @@ class LaneWorker:
             job_code_origin=self._origin,
         )
 
-    def _send(self, said: Answer | Recording | Recorded) -> None:
+    def _send(self, said: Ready | Answer | Recording | Recorded) -> None:
         # Nobody may be left to hear it, and what was begun is finished all the same.
         with self._sending, suppress(OSError):
             self._connection.send(said)

@@ -133,7 +133,10 @@ class WarmPool:
         self._tell(lambda: self._waiting.append(run_id))
 
     def cancel(self, run_id: str, grace_s: float = CANCEL_GRACE_S) -> None:
-        """Interrupt a run, and end its worker when it has not ended after `grace_s` seconds."""
+        """Interrupt a run, and end its worker when it has not ended after `grace_s` seconds.
+
+        One that waits ends at once.
+        """
         self._tell(lambda: self._interrupt(run_id, grace_s))
 
     def holds(self, run_id: str) -> bool:
@@ -302,7 +305,9 @@ class WarmPool:
             return
         try:
             self._settle()
-            self._interrupt_stopped([str(worker.run_id) for worker in busy if worker.deadline is None])
+            self._interrupt_stopped(
+                [*self._waiting, *(str(worker.run_id) for worker in busy if worker.deadline is None)]
+            )
         except DATABASE_ERRORS:
             logger.warning("The database cannot be reached; the pool tries again", exc_info=True)
 
@@ -328,6 +333,9 @@ class WarmPool:
         return True
 
     def _interrupt(self, run_id: str, grace_s: float) -> None:
+        if run_id in self._waiting:
+            self._waiting.remove(run_id)
+            self._give_up([run_id], "It was told to end before it began.")
         for worker in self._workers:
             if worker.run_id == run_id:
                 worker.deadline = time.monotonic() + grace_s
