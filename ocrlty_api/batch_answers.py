@@ -13,9 +13,8 @@ from contextlib import asynccontextmanager
 from ocrlty_api.auth.roles import Principal
 from ocrlty_api.batching import BatchDraft
 from ocrlty_api.error_responses import INTERNAL
-from ocrlty_api.errors import ConflictError, InternalError
+from ocrlty_api.errors import ConflictError, InternalError, LaunchUnknownError
 from ocrlty_api.lanes.batches import EndedBatch, owner_tags
-from ocrlty_api.lanes.graphql import LaunchUnknownError
 from ocrlty_api.schemas.batches import BatchAnswer
 from ocrlty_api.state import AppState
 from ocrlty_api.submissions import Launch, Submitted, submit_once
@@ -93,9 +92,9 @@ def _launch_of(state: AppState, key: Principal, draft: BatchDraft) -> Launch:
     async def launch(tags: Mapping[str, str]) -> str:
         await refuse_taken(state, key, draft)
         state.batches.check_room()
-        await state.limiter.count_images(key, draft.images)
-        await draft.prepare()
-        return await state.batches.start(draft.run, {**owner_tags(draft.run, key.key_id), **tags})
+        async with state.limiter.images_charged(key, draft.images):
+            await draft.prepare()
+            return await state.batches.start(draft.run, {**owner_tags(draft.run, key.key_id), **tags})
 
     return launch
 

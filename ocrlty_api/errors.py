@@ -222,3 +222,7 @@ class UnavailableError(ApiError):
 
 class DagsterUnavailableError(UnavailableError):
     code = "dagster_unavailable"
+
+
+class LaunchUnknownError(DagsterUnavailableError):
+    """Dagster's webserver was asked, and did not say what became of it: the run may be in the queue."""

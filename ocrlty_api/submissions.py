@@ -12,8 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
-from ocrlty_api.errors import ConflictError
-from ocrlty_api.lanes.graphql import LaunchUnknownError
+from ocrlty_api.errors import ConflictError, LaunchUnknownError
 from ocrlty_api.lanes.submitted import SubmittedRun, find_submitted, submission_tags
 from ocrlty_api.state import AppState
 from ocrlty_pipeline.db.locks import AdvisoryLock

@@ -21,7 +21,7 @@ from limits.errors import ConfigurationError, StorageError
 from limits.storage import storage_from_string
 
 from ocrlty_api.auth.roles import Principal
-from ocrlty_api.errors import QuotaExceededError, RateLimitedError, UnavailableError
+from ocrlty_api.errors import LaunchUnknownError, QuotaExceededError, RateLimitedError, UnavailableError
 from ocrlty_pipeline.errors import BusyError, ConfigError, StorageUnavailableError, WorkerDiedError
 from ocrlty_pipeline.settings import Settings
 
@@ -91,7 +91,8 @@ class Limiter:
 
     @asynccontextmanager
     async def images_charged(self, principal: Principal, count: int) -> AsyncIterator[None]:
-        """`count_images` for what is done within the block; given back where that is refused with 503.
+        """`count_images` for what is done within the block; given back where that is refused with 503,
+        unless the work may be done all the same.
 
         Charged before, so that no number of requests at the same time takes more than there is.
 
@@ -101,6 +102,8 @@ class Limiter:
         await self.count_images(principal, count)
         try:
             yield
+        except LaunchUnknownError:
+            raise
         except SENT_AGAIN:
             with suppress(StorageError):
                 await _give_back(self._keys, self._quotas, f"images/{principal.key_id}", count)

@@ -12,7 +12,8 @@ from typing import Any, Self
 
 import httpx2
 
-from ocrlty_api.errors import DagsterUnavailableError
+from ocrlty_api.errors import DagsterUnavailableError, LaunchUnknownError
+from ocrlty_api.http_failures import reason_of
 from ocrlty_pipeline.orchestration.code_location import CODE_LOCATION
 
 _log = logging.getLogger(__name__)
@@ -35,10 +36,6 @@ mutation Launch($params: ExecutionParams!) {
 
 class LaunchRefusedError(RuntimeError):
     """Dagster does not take what the API made of a request: a fault of ours, not of the client's."""
-
-
-class LaunchUnknownError(DagsterUnavailableError):
-    """The webserver was asked, and did not say what became of it: the run may be in the queue."""
 
 
 class Webserver:
@@ -92,7 +89,7 @@ class Webserver:
             response.raise_for_status()
             answer = response.json()
         except (httpx2.HTTPError, ValueError) as error:
-            raise self._unavailable(_reason(error), asked=_was_asked(error)) from error
+            raise self._unavailable(reason_of(error), asked=_was_asked(error)) from error
         match answer:
             case {"errors": [_, *_] as errors}:
                 raise LaunchRefusedError("; ".join(str(error["message"]) for error in errors))
@@ -130,10 +127,3 @@ def _was_asked(error: Exception) -> bool:
     if isinstance(error, httpx2.HTTPStatusError):
         return error.response.is_server_error
     return not isinstance(error, NEVER_CONNECTED)
-
-
-def _reason(error: Exception) -> str:
-    """In words without the URL, which httpx2 gives as it was set, password and all."""
-    if isinstance(error, httpx2.HTTPStatusError):
-        return f"it answered with status {error.response.status_code}"
-    return f"{type(error).__name__}: {error}"

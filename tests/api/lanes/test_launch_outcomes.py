@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from ocrlty_api.errors import DagsterUnavailableError
-from ocrlty_api.lanes.graphql import LaunchUnknownError, Webserver
+from ocrlty_api.errors import DagsterUnavailableError, LaunchUnknownError
+from ocrlty_api.lanes.graphql import Webserver
 from tests.api.lanes.test_graphql import answering, launched
 from tests.support.service import free_port
 

@@ -10,9 +10,8 @@ import pytest
 from ocrlty_api import submissions
 from ocrlty_api.batch_answers import submit_batch
 from ocrlty_api.batching import UPLOAD, BatchDraft
-from ocrlty_api.errors import DagsterUnavailableError, QuotaExceededError
+from ocrlty_api.errors import DagsterUnavailableError, LaunchUnknownError, QuotaExceededError
 from ocrlty_api.lanes.batches import BatchRunRequest
-from ocrlty_api.lanes.graphql import LaunchUnknownError
 from ocrlty_api.lanes.instance import SharedInstance
 from ocrlty_api.submissions import Submission, submit_once
 from ocrlty_pipeline.db.locks import AdvisoryLock
