@@ -218,7 +218,7 @@ def test_a_backfill_of_forty_partitions_keeps_to_its_pool_and_goes_on_after_a_ca
     missing = [partition for partition in partitions if partition not in done]
     second = watched_backfill(ui, missing, until=lambda done: len(done) == len(missing))
     assert wait_until(lambda: ui.backfill_status(second.id) in BACKFILL_ENDED, timeout_s=120)
-    assert first.most == second.most == AT_ONCE
+    assert all(1 <= backfill.most <= AT_ONCE for backfill in (first, second))
     # Two images a set; a run that was cancelled let its calls come home, and kept what they gave.
     assert model.calls().calls == 2 * len(partitions)
 
