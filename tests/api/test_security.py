@@ -188,8 +188,8 @@ def test_no_name_leads_out_of_its_root(alice, dora, root, service, alices):
 
 
 def files_of(service):
-    """Every file at or beside the service's folders, but for those that its processes write whatever is asked."""
-    own = {service.home / "logs", service.home / "dagster"}
+    """Every file at or beside the service's folders, but for its processes' own and images that alice uploaded."""
+    own = {service.home / "logs", service.home / "dagster", service.artifact("inputs/alice")}
     found = service.home.parent.rglob("*")
     return {path for path in found if path.is_file() and own.isdisjoint(path.parents)}
 
