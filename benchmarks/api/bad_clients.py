@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -14,6 +13,7 @@ from benchmarks.api.extracts import extracts
 from benchmarks.api.service import async_client, rss_mb
 from benchmarks.measuring import median_ms, percentile_ms
 from benchmarks.online import load
+from tests.support.metrics import extracts_under_way
 
 WELL_BEHAVED = 4
 BETWEEN_BYTES_S = 1.0
@@ -104,5 +104,4 @@ async def _running(clients: list[Any]) -> AsyncIterator[None]:
 async def _held(http: httpx2.AsyncClient) -> float:
     """Extracts that the service says are under way or wait, though nobody asks for any."""
     await asyncio.sleep(1)
-    metrics = (await http.get("/metrics")).text
-    return sum(map(float, re.findall(r"^ocrlty_online_(?:in_flight|waiting) ([0-9.]+)", metrics, re.MULTILINE)))
+    return extracts_under_way((await http.get("/metrics")).text)

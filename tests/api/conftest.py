@@ -1,13 +1,13 @@
 """One running service for a test session, and its clients: each a key of its own."""
 
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
 from ocrlty_pipeline.services import open_services
 from ocrlty_pipeline.settings import Settings
-from tests.support.jobs import images
+from tests.support.http_server import serving
+from tests.support.job_requests import images
 from tests.support.openai_server import openai_server
 from tests.support.receipts import tiny_image
 from tests.support.requests import new_id as made_id
@@ -42,15 +42,8 @@ def image_server():
             self.end_headers()
             self.wfile.write(image)
 
-        def log_message(self, *_):
-            """Nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+    with serving(Handler) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
@@ -72,6 +65,29 @@ def service(postgres_url, tmp_path_factory, model_server, image_server, webhook_
         "OUTBOUND_ALLOW_PRIVATE": ",".join(url.removeprefix("http://") for url in (image_server, webhook_server.url)),
     }
     with running_service(postgres_url, tmp_path_factory.mktemp("service"), **variables) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def lone_model():
+    """The model behind `lone`."""
+    with openai_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def lone(postgres_url, tmp_path_factory, lone_model):
+    """The API alone, open to everybody, in text: without Dagster's webserver and daemon."""
+    variables = {
+        "AUTH_ENABLED": "0",
+        "API_SHUTDOWN_TIMEOUT_S": "6",
+        "LOG_FORMAT": "text",
+        "CORS_ALLOW_ORIGINS": "https://app.example.org",
+        **lone_model.environment,
+        "VLLM_RETRY_MAX_ATTEMPTS": "1",
+    }
+    folder = tmp_path_factory.mktemp("lone")
+    with running_service(postgres_url, folder, dagster=False, **variables) as service:
         yield service
 
 

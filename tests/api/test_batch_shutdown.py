@@ -3,12 +3,13 @@
 Dagster's daemon executes them again, which continues them; the service's own end is all that they were stopped for.
 """
 
-import hashlib
 import threading
+from contextlib import closing
 
 import httpx2
 import pytest
 
+from tests.support.dagster_ui import DagsterUi
 from tests.support.openai_server import openai_server
 from tests.support.requests import new_image, succeeded, upload
 from tests.support.service import running_service
@@ -44,6 +45,12 @@ def model(model_server):
     return model_server
 
 
+@pytest.fixture
+def ui(service):
+    with closing(DagsterUi(service.webserver_url)) as ui:
+        yield ui
+
+
 def sent(service, request, answers):
     """A thread that sends a batch, and notes how it was answered, or None where it was not."""
 
@@ -58,19 +65,13 @@ def sent(service, request, answers):
     return sending
 
 
-def dagster_runs(service):
-    runs = "{ runsOrError { ... on Runs { results { status } } } }"
-    answer = httpx2.post(f"{service.webserver_url}/graphql", json={"query": runs}, timeout=60).json()
-    return answer["data"]["runsOrError"]["results"]
-
-
-def continued(service):
+def continued(ui):
     """Whether both batches have succeeded in Dagster, and no run is open."""
-    statuses = [run["status"] for run in dagster_runs(service)]
+    statuses = [run["status"] for run in ui.runs()]
     return statuses.count("SUCCESS") == 2 and set(statuses) == {"SUCCESS", "FAILURE"}
 
 
-def test_a_batch_in_execution_and_one_that_waits_are_continued_by_dagster(service, model, new_id):
+def test_a_batch_in_execution_and_one_that_waits_are_continued_by_dagster(service, ui, model, new_id):
     first, second = ({f"{number:02d}.png": new_image() for number in range(COUNT)} for _ in range(2))
     batches, answers = {new_id("running"): first, new_id("waiting"): second}, []
     requests = {run_id: upload(images, run_id=run_id, concurrency="2") for run_id, images in batches.items()}
@@ -78,7 +79,7 @@ def test_a_batch_in_execution_and_one_that_waits_are_continued_by_dagster(servic
     threads = [sent(service, running, answers)]
     wait_until(lambda: model.calls().calls >= 4)
     threads.append(sent(service, waiting, answers))
-    wait_until(lambda: len(dagster_runs(service)) == 2)
+    wait_until(lambda: len(ui.runs()) == 2)
     assert service.api.stop() in {0, -15}
     for thread in threads:
         thread.join(60)
@@ -87,7 +88,7 @@ def test_a_batch_in_execution_and_one_that_waits_are_continued_by_dagster(servic
     assert "Traceback" not in service.api_log()
 
     # Nobody asks for it: Dagster goes on by itself.
-    wait_until(lambda: continued(service), 180)
+    wait_until(lambda: continued(ui), 180)
     service.api.restart()
     alice = service.client("alice")
     for request in requests.values():
@@ -96,11 +97,6 @@ def test_a_batch_in_execution_and_one_that_waits_are_continued_by_dagster(servic
         assert [item["file"] for item in answer["items"]] == [name for _, (name, *_) in request["files"]]
         stored = succeeded(alice.get(f"/v1/runs/{answer['run_id']}"))
         assert [item["request_id"] for item in stored["items"]] == [item["request_id"] for item in answer["items"]]
-    assert len(dagster_runs(service)) == 4
+    assert len(ui.runs()) == 4
     # What was under way when the service ended was finished first: each image was paid for once.
-    sent_images = model.calls().images
-    assert [sent_images.get(sha256(data), 0) for data in [*first.values(), *second.values()]] == [1] * 2 * COUNT
-
-
-def sha256(data):
-    return hashlib.sha256(data).hexdigest()
+    assert model.calls().of([*first.values(), *second.values()]) == [1] * 2 * COUNT

@@ -5,7 +5,8 @@ import http.client
 import orjson
 import pytest
 
-from tests.support.requests import error_of, extract_body, succeeded
+from tests.support.memory import MIB, bounded
+from tests.support.requests import error_of, extract_body, new_image, succeeded
 
 PATH = "/v1/extract"
 JSON = {"Content-Type": "application/json"}
@@ -95,6 +96,15 @@ def test_a_refusal_never_sends_a_large_body_back(alice):
         assert 400 <= response.status_code < 500, response.text[:500]
         assert len(response.content) < 32_000, response.text[:2000]
         assert large[:1000] not in response.text
+
+
+@pytest.mark.parametrize(("task_id", "status"), [("receipt_fields_v1", 200), (5, 422)])
+def test_a_large_body_takes_a_few_times_its_size(service, alice, model, task_id, status):
+    """PITFALLS "bodies": a body took seven times its size in memory."""
+    body = extract_body(new_image().ljust(19 * MIB, b"\0"), task_id=task_id)
+    succeeded(alice.post(PATH, json=extract_body()))
+    with bounded(service, 5 * len(body["image_base64"]) / MIB):
+        assert alice.post(PATH, json=body).status_code == status
 
 
 def test_the_input_of_a_field_at_fault_is_shown_as_far_as_it_is_short(alice):

@@ -4,16 +4,13 @@ An image beyond MAX_IMAGE_PIXELS is an item with its error, like any other that 
 """
 
 import struct
-import threading
 import zlib
-from contextlib import contextmanager
 
-import psutil
 import pytest
 
+from tests.support.memory import bounded
 from tests.support.requests import TASK, extract_body, finished, succeeded, upload
 
-MIB = 2**20
 # MAX_IMAGE_PIXELS is 50,000,000.
 WITHIN, BEYOND = (7000, 7000), (30_000, 30_000)
 
@@ -38,27 +35,6 @@ def bombs():
     whole = png(BEYOND, bits=1, pixels=BEYOND[0] * BEYOND[1])
     assert len(whole) < 200_000
     return {"announced.png": announced, "whole.png": whole}
-
-
-@contextmanager
-def bounded(service, most_mib):
-    """The API's process stays as it is: the same one, with at most `most_mib` MiB more."""
-    process = psutil.Process(service.api.pid)
-    before, most, over = process.memory_info().rss, [0], threading.Event()
-
-    def watch():
-        while not over.wait(0.02):
-            most[0] = max(most[0], process.memory_info().rss - before)
-
-    watcher = threading.Thread(target=watch)
-    watcher.start()
-    try:
-        yield
-    finally:
-        over.set()
-        watcher.join()
-    assert most[0] < most_mib * MIB
-    assert service.api.running
 
 
 def check_refused(error):

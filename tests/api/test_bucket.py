@@ -8,12 +8,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from ocrlty_pipeline.services import open_services
-from tests.pipeline.artifacts.conftest import s3_settings
 from tests.support.requests import error_of, new_id, succeeded
 from tests.support.service import running_service
-from tests.support.stored_runs import store_run
-
-ANSWER = {"company": "ACME", "date": None, "address": None, "total": "1.00"}
+from tests.support.storage import s3_settings
+from tests.support.stored_runs import ANSWER, store_run
 
 
 @pytest.fixture

@@ -39,15 +39,6 @@ def alice(service):
     return service.client("alice")
 
 
-def sha256(data):
-    return hashlib.sha256(data).hexdigest()
-
-
-def calls_of(model, images):
-    counted = model.calls().images
-    return [counted.get(sha256(data), 0) for data in images]
-
-
 def answered(client, path, **request):
     """The answer of a client that does as it is told: it sends again what is answered with 503 or not at all."""
     answers = []
@@ -83,7 +74,7 @@ def test_in_the_middle_of_an_upload(service, alice, model, new_id, path):
     headers = {name: whole.headers[name] for name in ("content-type", "content-length")}
     sending = threading.Thread(target=send)
     sending.start()
-    wait_until(lambda: list(service.artifact("inputs/alice").rglob(f"{sha256(first)}*")))
+    wait_until(lambda: list(service.artifact("inputs/alice").rglob(f"{hashlib.sha256(first).hexdigest()}*")))
     service.api.kill()
     going_on.set()
     sending.join(60)
@@ -96,7 +87,7 @@ def test_in_the_middle_of_an_upload(service, alice, model, new_id, path):
         assert finished(alice, answer.json()["job_id"])["status"] == "succeeded"
     document = succeeded(alice.get(f"/v1/runs/{run_id}"))
     assert [(item["file"], item["ok"]) for item in document["items"]] == [("0.png", True), ("1.png", True)]
-    assert calls_of(model, images.values()) == [1, 1]
+    assert model.calls().of(images.values()) == [1, 1]
 
 
 def test_amid_extracts_of_many_clients(service, model):
@@ -124,7 +115,7 @@ def test_amid_extracts_of_many_clients(service, model):
         answer = succeeded(answered(client, "/v1/extract", json=body))
         assert answer == acknowledged.get(body["request_id"], answer)
         assert answer["error"] is None
-    calls = calls_of(model, [images[request_id] for request_id in acknowledged])
+    calls = model.calls().of([images[request_id] for request_id in acknowledged])
     assert calls == [1] * len(acknowledged)
 
 
@@ -145,7 +136,7 @@ def test_in_the_middle_of_a_batch_that_a_client_waits_for(service, alice, model,
     service.api.restart()
     answer = succeeded(answered(alice, UPLOAD, **request))
     assert (answer["status"], answer["ok_count"]) == ("succeeded", 4)
-    assert calls_of(model, list(images.values())[:2]) == [1, 1]
+    assert model.calls().of(list(images.values())[:2]) == [1, 1]
 
 
 def test_while_a_job_is_polled(service, alice, model, new_id):
@@ -172,4 +163,4 @@ def test_while_a_job_is_polled(service, alice, model, new_id):
     ended = finished(alice, accepted["job_id"])
     assert (ended["status"], ended["created_at"]) == ("succeeded", seen["created_at"])
     assert succeeded(alice.get(f"{job}/result"))["ok_count"] == 3
-    assert calls_of(model, images.values()) == [1, 2, 1]
+    assert model.calls().of(images.values()) == [1, 2, 1]

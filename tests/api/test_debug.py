@@ -11,11 +11,10 @@ from ocrlty_pipeline.artifacts.backup import restore
 from ocrlty_pipeline.artifacts.store import ArtifactStore
 from ocrlty_pipeline.settings import Settings
 from tests.support.requests import error_of, extract_body, new_id, succeeded
-from tests.support.stored_runs import record, store_image_set, store_record, store_run
+from tests.support.stored_runs import ANSWER, record, store_image_set, store_record, store_run
 
 LIST = "/v1/debug/artifacts"
 SCORE = "/v1/debug/eval/batch_vs_gt"
-ANSWER = {"company": "ACME", "date": None, "address": None, "total": "1.00"}
 TRUTH = {"0.jpg": {"company": "ACME", "total": "2.00"}}
 
 

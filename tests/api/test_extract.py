@@ -7,15 +7,12 @@ import threading
 
 import orjson
 
+from tests.support.metrics import extracts_under_way
 from tests.support.openai_answers import Answer, completed, server_error
 from tests.support.receipts import tiny_image
 from tests.support.requests import error_of, extract_body, new_image, succeeded
 from tests.support.waiting import wait_until
 
-FIELDS = {
-    "request_id", "created_at", "task_id", "artifact_rel", "model_id", "prompt_sha256", "schema_sha256", "timings_ms",
-    "raw", "parsed", "schema_valid", "schema_errors", "error", "error_history", "meta",
-}  # fmt: skip
 PATH = "/v1/extract"
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"], "additionalProperties": False}
 
@@ -28,11 +25,8 @@ def extract(client, status=200, **changes):
 def test_an_image_becomes_json_and_a_record_without_any_of_its_bytes(alice, model, service, new_id):
     image, request_id = new_image(), new_id()
     answer = extract(alice, image=image, request_id=request_id)
-    assert set(answer) >= FIELDS
     assert (answer["request_id"], answer["task_id"], answer["raw"]) == (request_id, "receipt_fields_v1", None)
     assert (answer["error"], answer["schema_valid"], answer["schema_errors"]) == (None, True, None)
-    assert set(answer["parsed"]) >= {"total", "tax"}
-    assert set(answer["timings_ms"]) >= {"vllm", "parse_validate", "total"}
     assert model.calls().images == {hashlib.sha256(image).hexdigest(): 1}
     stored = service.artifact(answer["artifact_rel"]).read_bytes()
     assert base64.b64encode(image)[:64] not in stored
@@ -323,13 +317,8 @@ def test_a_client_that_goes_away_leaves_the_service_as_it_was(alice, service, mo
             f"{head}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
         )
         wait_until(lambda: model.calls().calls > before)
-    wait_until(lambda: in_flight(alice) == 0)
+    wait_until(lambda: extracts_under_way(alice.get("/metrics").text) == 0)
     assert '"status":499' in service.api_log()
-
-
-def in_flight(client):
-    (line,) = [line for line in client.get("/metrics").text.splitlines() if line.startswith("ocrlty_online_in_flight ")]
-    return float(line.split()[1])
 
 
 def test_many_at_once_each_get_their_own_answer(service, model):

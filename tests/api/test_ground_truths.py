@@ -4,11 +4,10 @@ import orjson
 import pytest
 
 from tests.support.requests import error_of, new_id, succeeded
-from tests.support.stored_runs import store_image_set, store_run
+from tests.support.stored_runs import ANSWER, store_image_set, store_run
 
 ALL = "/v1/ground_truths"
 FILES = ["0.jpg", "1.jpg", "2.jpg"]
-ANSWER = {"company": "ACME", "date": None, "address": None, "total": "1.00"}
 CONTENT = [{"file": "0.jpg", "company": "ACME"}, {"file": "other.jpg", "company": "Other"}]
 BAD_CONTENTS = (
     b'{"image_set": "%s", "content": [{"file": "0.jpg", "total": NaN}]}',

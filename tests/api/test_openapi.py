@@ -13,7 +13,7 @@ OPEN = {"/v1/health", "/v1/health/ready", "/metrics"}
 
 @pytest.fixture(scope="module")
 def document():
-    return create_app(Settings(auth_enabled=False)).openapi()
+    return create_app(Settings(_env_file=None, auth_enabled=False)).openapi()
 
 
 def operations(document):

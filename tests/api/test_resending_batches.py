@@ -3,7 +3,7 @@
 import httpx2
 import pytest
 
-from tests.support.jobs import ended_job, images, slow
+from tests.support.job_requests import ended_job, images, slow
 from tests.support.requests import error_of, succeeded, upload
 
 SYNC, ASYNC = "/v1/batch_extract_upload", "/v1/batch_extract_upload_async"

@@ -13,13 +13,8 @@ from ocrlty_api.lanes.instance import SharedInstance
 from ocrlty_pipeline.artifacts.index import index_row
 from ocrlty_pipeline.orchestration import run_tags
 from tests.support.requests import error_of, extract_body, new_id, succeeded, upload
-from tests.support.stored_runs import record, store_image_set, store_record, store_run
+from tests.support.stored_runs import ANSWER, record, store_image_set, store_record, store_run
 
-ANSWER = {"company": "ACME", "date": None, "address": None, "total": "1.00"}
-ROW_FIELDS = {
-    "run_id", "created_at", "task_id", "model_id", "prompt_sha256", "schema_sha256", "temperature", "max_tokens",
-    "code_version", "item_count", "ok_count", "error_count", "total_time", "artifact_rel", "eval_summary",
-}  # fmt: skip
 BAD_IDS = ("a%20b", ".hidden", "a" * 129, "%2e%2e", "a%0a", "..%5cx")
 BAD_CURSORS = (
     "garbage", "", "|", "2026-11-24|b1", "2026-11-24T00:08:40+00:00|", "2026-11-24T00:08:40+00:00|../x",
@@ -51,7 +46,6 @@ def test_the_list_shows_all_of_a_run_without_reading_its_artifact(alice, stored,
     finally:
         path.with_suffix(".away").rename(path)
     [item] = page["items"]
-    assert set(item) >= ROW_FIELDS
     assert (item["run_id"], item["task_id"], item["model_id"]) == (run_id, "receipt_header_v1", "mock")
     assert (item["item_count"], item["ok_count"], item["error_count"], item["total_time"]) == (5, 4, 1, 85.0)
     assert item["artifact_rel"] == row.rel_ref

@@ -1,10 +1,10 @@
 """Clients that send a byte now and then: they hold no worker, others are answered, and so are they in the end."""
 
 import json
-import re
 import socket
 from contextlib import ExitStack
 
+from tests.support.metrics import extracts_under_way
 from tests.support.requests import extract_body, succeeded
 
 SLOW_CLIENTS = 20
@@ -23,13 +23,6 @@ def begun(service, body):
     return connection
 
 
-def under_way(client):
-    """Single extracts that a worker has, or that wait for one."""
-    lines = re.findall(r"^ocrlty_online_(?:in_flight|waiting) ([0-9.]+)", client.get("/metrics").text, re.MULTILINE)
-    assert len(lines) == 2
-    return sum(map(float, lines))
-
-
 def rest_answered(connection, rest):
     for byte in rest[:20]:
         connection.sendall(bytes([byte]))
@@ -44,7 +37,7 @@ def test_bodies_that_come_byte_by_byte_hold_no_worker_and_others_are_answered(se
     bodies = [json.dumps(extract_body()).encode() for _ in range(SLOW_CLIENTS)]
     with ExitStack() as stack:
         connections = [stack.enter_context(begun(service, body)) for body in bodies]
-        assert under_way(alice) == 0
+        assert extracts_under_way(alice.get("/metrics").text) == 0
         for _ in range(3):
             assert succeeded(alice.post("/v1/extract", json=extract_body()))["error"] is None
         assert model.calls().calls == 3

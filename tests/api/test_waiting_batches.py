@@ -6,7 +6,7 @@ import time
 import httpx2
 import pytest
 
-from tests.support.jobs import images
+from tests.support.job_requests import images
 from tests.support.openai_server import openai_server
 from tests.support.requests import succeeded, upload
 from tests.support.service import running_service

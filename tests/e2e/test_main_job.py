@@ -3,13 +3,11 @@
 import json
 
 import orjson
-import psutil
-from psycopg import connect
 
-from ocrlty_pipeline.orchestration.warm.identity import ProcessIdentity
 from tests.support.openai_server import openai_server
 from tests.support.receipts import receipt, tiny_images
 from tests.support.waiting import wait_until
+from tests.support.workers import only_worker
 
 RECEIPT = [
     "Kedai Kopi Maju",
@@ -20,14 +18,6 @@ RECEIPT = [
     "CASH\t10.00",
     "CHANGE\t1.00",
 ]
-
-
-def worker_of(workplace):
-    """The process that executes the one run in execution, as the run's own tag names it."""
-    with connect(workplace.environment["DATABASE_URL"].replace("+psycopg", "")) as connection:
-        query = "SELECT value FROM run_tags JOIN runs USING (run_id) WHERE key = 'ocrlty/worker' AND status = 'STARTED'"
-        ((tag,),) = connection.execute(query).fetchall()
-    return psutil.Process(ProcessIdentity.from_tag(tag).pid)
 
 
 def test_receipts_are_imported_read_and_scored_and_one_document_says_so(workplace):
@@ -85,7 +75,7 @@ def test_a_run_killed_in_mid_batch_is_continued_and_pays_for_no_image_twice(work
         variables = {"VLLM_BASE_URL": server.base_url, "VLLM_MODEL": "test-model"}
         command = workplace.start("run", *arguments, **variables)
         wait_until(lambda: server.calls().calls >= 3 * concurrency)
-        worker_of(workplace).kill()
+        only_worker(workplace.environment["DATABASE_URL"]).kill()
         _, errors = command.communicate(timeout=60)
         assert command.returncode == 1
         assert "was killed by SIGKILL" in errors

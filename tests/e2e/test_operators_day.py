@@ -25,7 +25,7 @@ from tests.support.service import ROOT, Service, running_service
 from tests.support.waiting import wait_until
 
 TASK, OTHER_TASK = "receipt_fields_v1", "receipt_header_v1"
-COUNT, SETS = 6, 20
+COUNT = 6
 POOL, AT_ONCE = "vllm", 2
 
 
@@ -37,19 +37,24 @@ def model():
 
 @dataclass(frozen=True)
 class Storage:
-    """Where the service keeps its artifacts, by the variables that say so, and how all of them get lost."""
+    """Where the service keeps its artifacts, by the variables that say so; and how all of them get lost.
+
+    Attributes:
+        sets: image sets of the backfill, of two tasks each; of the second storage fewer, for the clock's sake.
+    """
 
     variables: dict[str, str]
     lose_all: Callable[[Service], None]
+    sets: int
 
 
 @pytest.fixture(scope="module", params=["disk", "s3"])
 def storage(request):
     if request.param == "disk":
-        return Storage({}, lambda service: shutil.rmtree(service.home / "artifacts"))
+        return Storage({}, lambda service: shutil.rmtree(service.home / "artifacts"), sets=20)
     server = request.getfixturevalue("s3_server")
     server.create_bucket("day")
-    return Storage({**server.environment, "S3_BUCKET": "day"}, lambda _service: server.empty("day"))
+    return Storage({**server.environment, "S3_BUCKET": "day"}, lambda _service: server.empty("day"), sets=4)
 
 
 @pytest.fixture(scope="module")
@@ -179,9 +184,9 @@ def test_a_set_is_scheduled_where_the_ui_shows_it(ui, image_set, first, command)
 
 
 @pytest.fixture(scope="module")
-def many_sets(service, command):
+def many_sets(service, storage):
     """Image sets `set-00` and so on, registered; their names."""
-    names = [f"set-{number:02}" for number in range(SETS)]
+    names = [f"set-{number:02}" for number in range(storage.sets)]
     folder = tiny_images(service.data / "small", 2)
     script = """
 import asyncio, sys
@@ -203,9 +208,7 @@ with open_services(load_settings()) as services, dagster_instance() as instance:
     return names
 
 
-def test_a_backfill_of_forty_partitions_keeps_to_its_pool_and_goes_on_after_a_cancellation(
-    ui, many_sets, model, command
-):
+def test_a_backfill_keeps_to_its_pool_and_goes_on_after_a_cancellation(ui, many_sets, model, command):
     command("instance", "concurrency", "set", POOL, str(AT_ONCE), module="dagster")
     model.reset()
     partitions = [f"{name}|{task}" for name in many_sets for task in (TASK, OTHER_TASK)]
@@ -218,7 +221,7 @@ def test_a_backfill_of_forty_partitions_keeps_to_its_pool_and_goes_on_after_a_ca
     missing = [partition for partition in partitions if partition not in done]
     second = watched_backfill(ui, missing, until=lambda done: len(done) == len(missing))
     assert wait_until(lambda: ui.backfill_status(second.id) in BACKFILL_ENDED, timeout_s=120)
-    assert first.most == second.most == AT_ONCE
+    assert all(1 <= backfill.most <= AT_ONCE for backfill in (first, second))
     # Two images a set; a run that was cancelled let its calls come home, and kept what they gave.
     assert model.calls().calls == 2 * len(partitions)
 

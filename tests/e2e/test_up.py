@@ -9,12 +9,12 @@ import pytest
 from ocrlty_pipeline.cli.service import _asks_for_no_key
 from ocrlty_pipeline.settings import Settings
 from tests.support.requests import extract_body
-from tests.support.service import free_port
+from tests.support.service import free_ports
 from tests.support.waiting import wait_until
 
 
 def test_without_a_word_on_keys_the_api_is_open_to_this_machine_and_says_so(workplace):
-    ports = [free_port(), free_port()]
+    ports = free_ports(2)
     process = workplace.start("up", "--port", ports[0], "--api-port", ports[1])
     try:
         with httpx2.Client(base_url=f"http://127.0.0.1:{ports[1]}", timeout=60.0) as client:
@@ -54,4 +54,4 @@ def ready(client):
     ],
 )
 def test_a_pepper_or_a_word_on_auth_decides_who_may_ask(given, is_open):
-    assert _asks_for_no_key(Settings(**given)) is is_open
+    assert _asks_for_no_key(Settings(_env_file=None, **given)) is is_open

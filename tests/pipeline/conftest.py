@@ -9,8 +9,8 @@ import pytest
 from ocrlty_pipeline.image_sets import FolderSource
 from ocrlty_pipeline.services import open_services
 from ocrlty_pipeline.settings import Settings
-from tests.pipeline.artifacts.conftest import s3_settings
 from tests.support.receipts import tiny_images
+from tests.support.storage import s3_settings
 
 
 @pytest.fixture(params=["local", "s3"])

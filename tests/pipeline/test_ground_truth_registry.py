@@ -16,9 +16,7 @@ from ocrlty_pipeline.errors import (
 )
 from ocrlty_pipeline.ground_truth_registry import GivenGroundTruth
 from ocrlty_pipeline.scoring import score_batch
-from tests.support.stored_runs import store_run
-
-ANSWER = {"company": "ACME", "date": None, "address": None, "total": "1.00"}
+from tests.support.stored_runs import ANSWER, store_run
 
 
 @pytest.fixture

@@ -10,9 +10,8 @@ from ocrlty_pipeline.artifacts.keys import shard_key
 from ocrlty_pipeline.artifacts.shard_files import ShardFile
 from ocrlty_pipeline.artifacts.store import ArtifactStore
 from ocrlty_pipeline.errors import ArtifactNotFoundError
-from tests.support.stored_runs import store_run
+from tests.support.stored_runs import ANSWER, store_run
 
-ANSWER = {"company": "ACME", "date": None, "address": None, "total": "1.00"}
 COUNT, SIZE = 70, 30
 
 

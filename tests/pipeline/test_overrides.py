@@ -19,7 +19,9 @@ def test_what_is_overridden_changes_the_tasks_digests_and_nothing_else():
 
 
 def test_the_model_and_its_parameters_are_overridden_in_the_settings():
-    settings = Overrides(temperature=0.0, max_tokens=7, model="m").of_settings(Settings(vllm_temperature=1.0))
+    settings = Overrides(temperature=0.0, max_tokens=7, model="m").of_settings(
+        Settings(_env_file=None, vllm_temperature=1.0)
+    )
     assert (settings.vllm_temperature, settings.vllm_max_tokens, settings.vllm_model) == (0.0, 7, "m")
 
 

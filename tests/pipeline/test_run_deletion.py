@@ -14,9 +14,8 @@ from ocrlty_pipeline.batches.journal import BatchIdentity
 from ocrlty_pipeline.errors import RunActiveError, StorageUnavailableError
 from ocrlty_pipeline.run_deletion import delete_run
 from ocrlty_pipeline.scoring import save_evaluation, score_batch
-from tests.support.stored_runs import record, store_record, store_run
+from tests.support.stored_runs import ANSWER, record, store_record, store_run
 
-ANSWER = {"company": "ACME", "date": None, "address": None, "total": "1.00"}
 IDENTITY = BatchIdentity("set", 1, "receipt_header_v1", "f")
 
 

@@ -9,9 +9,7 @@ import pytest
 
 from ocrlty_pipeline.artifacts.run_items import RunItem
 from ocrlty_pipeline.errors import ArtifactConflictError
-from tests.support.stored_runs import store_run
-
-ANSWER = {"company": "ACME", "date": None, "address": None, "total": "1.00"}
+from tests.support.stored_runs import ANSWER, store_run
 
 
 def items_of(services, run_id, **narrowed):

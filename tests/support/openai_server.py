@@ -28,7 +28,7 @@ import subprocess
 import sys
 import threading
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,10 @@ class Calls:
     max_concurrency: int = 0
     last: dict[str, Any] = field(default_factory=dict)
 
+    def of(self, images: Iterable[bytes]) -> list[int]:
+        """How often each of these images was sent."""
+        return [self.images.get(hashlib.sha256(image).hexdigest(), 0) for image in images]
+
 
 class OpenAiServer:
     """Handle on a running server."""
@@ -104,6 +108,15 @@ class OpenAiServer:
     def reset(self) -> None:
         """Forget the script and the counts."""
         self._post("_reset", None)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Nothing is answered while the block lasts."""
+        self._post("_hold", True)
+        try:
+            yield
+        finally:
+            self._post("_hold", False)
 
     def _post(self, path: str, body: Any) -> None:
         httpx2.post(f"{self.root_url}/{path}", json=body).raise_for_status()
@@ -134,6 +147,8 @@ class FakeVllm:
 
     def __init__(self, behaviour: Behaviour) -> None:
         self._behaviour = behaviour
+        self._free = asyncio.Event()
+        self._free.set()
         self._forget()
 
     def _forget(self) -> None:
@@ -150,6 +165,7 @@ class FakeVllm:
         app.router.add_get("/_calls", self._report)
         app.router.add_post("/_script", self._take_script)
         app.router.add_post("/_reset", self._reset)
+        app.router.add_post("/_hold", self._hold)
         return app
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
@@ -160,6 +176,7 @@ class FakeVllm:
             body = await request.read()
             answer = self._next_answer(request, body)
             await asyncio.sleep((self._behaviour.latency_ms + answer.delay_ms) / 1000)
+            await self._free.wait()
             return await _give(answer, request)
         finally:
             self._active -= 1
@@ -210,6 +227,7 @@ class FakeVllm:
         return None
 
     async def _models(self, _: web.Request) -> web.Response:
+        await self._free.wait()
         return web.json_response({"object": "list", "data": [{"id": self._behaviour.model, "object": "model"}]})
 
     async def _report(self, _: web.Request) -> web.Response:
@@ -221,6 +239,13 @@ class FakeVllm:
 
     async def _reset(self, _: web.Request) -> web.Response:
         self._forget()
+        return web.Response()
+
+    async def _hold(self, request: web.Request) -> web.Response:
+        if await request.json():
+            self._free.clear()
+        else:
+            self._free.set()
         return web.Response()
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+import uuid
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx2
+import orjson
 import psycopg
 from psycopg import sql
 from sqlalchemy import make_url
@@ -27,6 +30,8 @@ PEPPER = "a pepper of the tests, and of nothing else"
 KEYS = {"alice": Role.CLIENT, "bob": Role.CLIENT, "dora": Role.DEBUGGER, "root": Role.ADMIN}
 START_TIMEOUT_S = 120.0
 INHERITED = ("PATH", "HOME", "LANG", "XDG_RUNTIME_DIR", "TMPDIR")
+# What uvicorn says in its own words, before the application has set up logging.
+UVICORN_STARTS = re.compile(r"INFO: +(Started server process \[\d+\]|Waiting for application startup\.)")
 
 
 @dataclass
@@ -128,6 +133,12 @@ class Service:
     def api_log(self):
         return self.api.log.read_text()
 
+    def api_log_entries(self):
+        """What the API logged as JSON, a line each; a line that is none fails."""
+        return [
+            orjson.loads(line) for line in self.api_log().split("\n") if line and not UVICORN_STARTS.fullmatch(line)
+        ]
+
 
 @contextmanager
 def running_service(postgres_url, folder, *, dagster=True, **variables):
@@ -140,7 +151,7 @@ def running_service(postgres_url, folder, *, dagster=True, **variables):
     """
     with ExitStack() as stack:
         database_url = stack.enter_context(_database(postgres_url))
-        ports = {name: free_port() for name in ("api", "webserver")}
+        ports = dict(zip(("api", "webserver"), free_ports(2), strict=True))
         environment = _environment(folder, database_url, ports["webserver"]) | variables
         service = _service(folder, database_url, environment, ports)
         stack.callback(lambda: [client.close() for client in service.clients])
@@ -154,9 +165,16 @@ def running_service(postgres_url, folder, *, dagster=True, **variables):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return free_ports(1)[0]
+
+
+def free_ports(count):
+    """So many different ones."""
+    with ExitStack() as stack:
+        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
 
 
 def _service(folder, database_url, environment, ports):
@@ -218,7 +236,7 @@ def make_keys(database_url):
 @contextmanager
 def _database(postgres_url):
     server = make_url(postgres_url)
-    name = f"service_{os.getpid()}_{free_port()}"
+    name = f"service_{uuid.uuid4().hex}"
 
     def execute(statement):
         with psycopg.connect(user=server.username, dbname="postgres", autocommit=True, **server.query) as connection:

@@ -12,6 +12,8 @@ from ocrlty_pipeline.records import Auth, BatchHeader, BatchItem, ExtractRecord,
 
 TIMINGS = Timings(vllm=2.0, parse_validate=1.0, total=5.0, preprocess=2.0)
 FAILED = RecordedError(code="output_truncated", message="The answer ended at the token budget.")
+# Fits the schema of `receipt_header_v1`.
+ANSWER = {"company": "ACME", "date": None, "address": None, "total": "1.00"}
 
 
 def made_with(services, task_id):

@@ -6,9 +6,11 @@ import threading
 from collections import defaultdict
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import orjson
+
+from tests.support.http_server import serving
 
 
 @dataclass(frozen=True)
@@ -57,16 +59,9 @@ def webhook_receiver():
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-        def log_message(self, *_):
-            """Nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        receiver = Receiver(f"http://127.0.0.1:{server.server_port}")
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with serving(Handler) as url:
+        receiver = Receiver(url)
         try:
             yield receiver
         finally:
             receiver.release.set()
-            server.shutdown()
-            thread.join()

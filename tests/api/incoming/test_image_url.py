@@ -1,9 +1,7 @@
 """A real server with what lies behind URLs that clients name."""
 
 import io
-import threading
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import anyio
 import pytest
@@ -13,6 +11,7 @@ from ocrlty_api.errors import ImageUrlUnreachableError, InvalidFieldError
 from ocrlty_api.incoming.image_url import fetch_image
 from ocrlty_pipeline.outbound import OutboundClient
 from ocrlty_pipeline.settings import Settings
+from tests.support.http_server import serving
 
 SECRET = b"the secret content of an internal page"
 
@@ -47,24 +46,11 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, *args):
-        pass
-
-
-@contextmanager
-def serving():
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server.server_port
-        server.shutdown()
-        thread.join()
-
 
 @pytest.fixture(scope="module")
 def port():
-    with serving() as port:
-        yield port
+    with serving(Handler) as url:
+        yield int(url.rpartition(":")[2])
 
 
 def fetch(url, *allowed):
@@ -106,8 +92,8 @@ def test_without_the_setting_for_tests_nothing_of_this_machine_is_fetched(port, 
 
 
 def test_an_unreachable_host_has_a_code_of_its_own():
-    with serving() as port:
+    with serving(Handler) as url:
         pass
     with pytest.raises(ImageUrlUnreachableError) as refused:
-        fetch(f"http://127.0.0.1:{port}/", f"127.0.0.1:{port}")
+        fetch(f"{url}/", url.removeprefix("http://"))
     assert refused.value.code == "image_url_unreachable"

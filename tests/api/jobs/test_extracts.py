@@ -7,20 +7,15 @@ import threading
 import orjson
 import pytest
 
-from tests.support.jobs import EXTRACT, JOB_FIELDS, accepted
+from tests.support.job_requests import EXTRACT, accepted
 from tests.support.openai_answers import refusal
 from tests.support.requests import error_of, extract_body, finished, new_image, succeeded
-
-META_FIELDS = {
-    "type", "task_id", "request_id", "artifact_rel", "schema_valid", "model_id", "prompt_sha256", "schema_sha256",
-}  # fmt: skip
 
 
 def test_an_extract_is_accepted_and_told_to_its_end(alice, model, service, new_id):
     image, request_id = new_image(), new_id()
     job_id = accepted(alice.post(EXTRACT, json=extract_body(image, request_id=request_id)))
     job = finished(alice, job_id)
-    assert set(job) == JOB_FIELDS
     assert (job["kind"], job["status"], job["owner_key_id"], job["owner_role"]) == (
         "extract",
         "succeeded",
@@ -34,7 +29,6 @@ def test_an_extract_is_accepted_and_told_to_its_end(alice, model, service, new_i
     assert service.artifact(job["request"]["image_ref"]).read_bytes() == image
     data = service.artifact(job["result_rel"]).read_bytes()
     assert (job["result_bytes"], job["result_sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
-    assert set(job["result_meta"]) == META_FIELDS
     assert job["result"] == job["result_meta"]
     assert (job["error"], job["error_rel"], job["cancel_requested"]) == (None, None, False)
     record = orjson.loads(data)

@@ -5,7 +5,7 @@ import time
 
 import orjson
 
-from tests.support.jobs import EXTRACT, UPLOAD, accepted, images, slow
+from tests.support.job_requests import EXTRACT, UPLOAD, accepted, images, slow
 from tests.support.requests import error_of, extract_body, succeeded, upload
 
 

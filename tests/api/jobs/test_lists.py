@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.support.jobs import EXTRACT, JOB_FIELDS, accepted
+from tests.support.job_requests import EXTRACT, accepted, ended_job
+from tests.support.openai_answers import refusal
 from tests.support.requests import error_of, extract_body, finished, succeeded
 
 
@@ -18,8 +19,12 @@ def test_jobs_are_listed_newest_first_and_paged(alice, model):
         cursor = page["next_cursor"]
     assert found[:5] == made[::-1]
     listed = succeeded(alice.get("/v1/jobs", params={"limit": 1}))["items"][0]
-    assert set(listed) < JOB_FIELDS
-    assert all(job["status"] == "failed" for job in succeeded(alice.get("/v1/jobs?status=failed"))["items"])
+    assert set(listed) < set(succeeded(alice.get(f"/v1/jobs/{listed['job_id']}")))
+    model.script(refusal(400, "Failed to load image"))
+    broken = ended_job(alice, alice.post(EXTRACT, json=extract_body()))["job_id"]
+    failed = succeeded(alice.get("/v1/jobs?status=failed"))["items"]
+    assert broken in {job["job_id"] for job in failed}
+    assert {job["status"] for job in failed} == {"failed"}
     kinds = {job["kind"] for job in succeeded(alice.get("/v1/jobs?kind=extract&status=succeeded"))["items"]}
     assert kinds == {"extract"}
 

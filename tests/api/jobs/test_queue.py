@@ -1,6 +1,6 @@
 """Jobs that wait: in which order they come, and what may be done meanwhile."""
 
-from tests.support.jobs import EXTRACT, UPLOAD, accepted, await_running, images, slow
+from tests.support.job_requests import EXTRACT, UPLOAD, accepted, await_running, images, slow
 from tests.support.requests import error_of, extract_body, finished, succeeded, upload
 
 

@@ -1,6 +1,6 @@
 """What a job made, as clients fetch it."""
 
-from tests.support.jobs import UPLOAD, ended_job
+from tests.support.job_requests import UPLOAD, ended_job
 from tests.support.requests import succeeded, upload
 
 

@@ -1,21 +1,16 @@
 """What may go away while jobs wait or run: Dagster's webserver, the API, another API beside it, a worker, the model."""
 
-import os
-import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx2
-import psycopg
 import pytest
-from sqlalchemy import make_url
 
-from ocrlty_pipeline.orchestration import run_tags
-from ocrlty_pipeline.orchestration.warm.identity import ProcessIdentity
-from tests.support.jobs import EXTRACT, UPLOAD, accepted, await_running, images, slow
+from tests.support.job_requests import EXTRACT, UPLOAD, accepted, await_running, images, slow
 from tests.support.openai_answers import server_error
 from tests.support.requests import error_of, extract_body, finished, succeeded, upload
 from tests.support.service import Process, free_port
 from tests.support.waiting import wait_until
+from tests.support.workers import worker_of
 
 
 def test_without_dagsters_webserver_jobs_are_refused_and_the_others_still_told(alice, model, service, new_id):
@@ -77,19 +72,10 @@ def test_a_worker_that_is_killed_costs_a_batch_no_finished_image(alice, model, s
     model.script(*slow(10, 400))
     job_id = accepted(alice.post(UPLOAD, **upload(images(10), run_id=new_id(), concurrency="1")))
     wait_until(lambda: model.calls().calls >= 3, timeout_s=60)
-    os.kill(worker_of(service, job_id), signal.SIGKILL)
+    worker_of(service.database_url, job_id).kill()
     job = finished(alice, job_id, timeout_s=180)
     assert (job["status"], job["result_meta"]["ok_count"]) == ("succeeded", 10)
     assert model.calls().calls <= 11
-
-
-def worker_of(service, run_id):
-    """Pid of the process that executes a run, as its tag says."""
-    url = make_url(service.database_url)
-    with psycopg.connect(user=url.username, dbname=url.database, **url.query) as connection:
-        query = "SELECT value FROM run_tags WHERE run_id = %s AND key = %s"
-        [(tag,)] = connection.execute(query, (run_id, run_tags.WORKER)).fetchall()
-    return ProcessIdentity.from_tag(tag).pid
 
 
 def test_a_model_that_is_down_fails_a_batch_early(alice, model, new_id):

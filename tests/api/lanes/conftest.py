@@ -1,7 +1,5 @@
 """The durable lane on a Dagster instance of its own, and jobs in it that nothing executes."""
 
-import os
-
 import pytest
 
 from ocrlty_api.lanes.durable import DurableLane
@@ -11,17 +9,14 @@ from ocrlty_pipeline.orchestration import run_tags
 from ocrlty_pipeline.orchestration.stack import dagster_instance, running_stack
 from ocrlty_pipeline.orchestration.warm.instances import pool_connections
 from ocrlty_pipeline.settings import load_settings
-from tests.support.job_runs import Jobs
+from tests.support.dagster_jobs import Jobs
+from tests.support.environment import set_only
 
 
 @pytest.fixture
 def instance(tmp_path, database_url, monkeypatch):
-    for name in list(os.environ):
-        if name.startswith(("DAGSTER_", "OCRLTY_", "VLLM_", "S3_")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("OCRLTY_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("DATABASE_URL", database_url)
-    monkeypatch.setenv("INFERENCE_BACKEND", "mock")
+    home = str(tmp_path / "home")
+    set_only(monkeypatch, OCRLTY_HOME=home, DATABASE_URL=database_url, INFERENCE_BACKEND="mock")
     with running_stack(load_settings()), dagster_instance() as instance:
         pool_connections(instance)
         yield instance

@@ -12,8 +12,8 @@ from ocrlty_api.lanes.submitted import find_all_submitted, find_submitted
 from ocrlty_pipeline.errors import StorageUnavailableError
 from ocrlty_pipeline.orchestration.jobs import EXTRACT
 from ocrlty_pipeline.orchestration.launch import resolved_job
+from tests.support.dagster_jobs import CONFIG
 from tests.support.database import database_away, end_connections
-from tests.support.job_runs import CONFIG
 
 UNFILTERED = {"cursor": None, "owner": None, "status": None, "kind": None}
 

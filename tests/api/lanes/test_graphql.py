@@ -2,15 +2,15 @@
 
 import asyncio
 import logging
-import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import orjson
 import pytest
 
 from ocrlty_api.errors import DagsterUnavailableError
 from ocrlty_api.lanes.graphql import LaunchRefusedError, Webserver
+from tests.support.http_server import serving
 
 
 @contextmanager
@@ -26,15 +26,8 @@ def answering(body, status=200):
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_):
-            """Nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"127.0.0.1:{server.server_port}", asked
-        server.shutdown()
-        thread.join()
+    with serving(Handler) as url:
+        yield url.removeprefix("http://"), asked
 
 
 def launched(answer):

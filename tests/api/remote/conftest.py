@@ -7,13 +7,13 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
 from ocrlty_pipeline.cli.app import run
+from tests.support.http_server import serving
 from tests.support.service import INHERITED, ROOT
 
 
@@ -108,16 +108,8 @@ def scripted():
 
         do_GET = do_POST = answer  # noqa: N815 -- the names that http.server looks for
 
-        def log_message(self, *_):
-            """Nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        told.url = f"http://127.0.0.1:{server.server_port}"
+    with serving(Handler) as told.url:
         yield told
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from ocrlty_pipeline.artifacts.store import ArtifactStore
-from ocrlty_pipeline.settings import Settings
-
-
-def local_settings(folder, **changes):
-    return Settings(_env_file=None, **{"artifacts_dir": folder, "s3_bucket": None} | changes)
-
-
-def s3_settings(server, bucket, **changes):
-    values = {
-        "s3_bucket": bucket,
-        "s3_endpoint_url": server.url,
-        "s3_prefix": "receipts/eu",
-        "aws_access_key_id": "test-key",
-        "aws_secret_access_key": "test-secret",
-    }
-    return Settings(_env_file=None, **values | changes)
+from tests.support.storage import local_settings, s3_settings
 
 
 @pytest.fixture(params=["local", "s3"])
@@ -39,18 +21,6 @@ def settings(request, tmp_path):
 @pytest.fixture
 def store(settings):
     return ArtifactStore.from_settings(settings)
-
-
-@contextmanager
-def not_root():
-    """Go on as a user for whom permissions hold, if the tests run as root."""
-    me = os.geteuid()
-    if me == 0:
-        os.seteuid(pwd.getpwnam("nobody").pw_uid)
-    try:
-        yield
-    finally:
-        os.seteuid(me)
 
 
 @pytest.fixture

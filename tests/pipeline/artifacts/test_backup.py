@@ -15,7 +15,7 @@ from ocrlty_pipeline.artifacts.run_items import RunItems
 from ocrlty_pipeline.artifacts.store import ArtifactStore
 from ocrlty_pipeline.errors import InputError
 from tests.pipeline.artifacts import documents
-from tests.pipeline.artifacts.conftest import local_settings
+from tests.support.storage import local_settings
 
 IMAGE = "inputs/alice/ab/cd/" + "ab" * 32 + ".jpg"
 TRUTH = b'{"created_at": "2026-11-24T00:08:29Z", "source": "gt.json", "image_key": "file", "content": {}}'

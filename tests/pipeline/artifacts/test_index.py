@@ -4,14 +4,14 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from ocrlty_pipeline.artifacts.index import ArtifactIndex, IndexRow, _narrowed, index_row
 from ocrlty_pipeline.artifacts.store import ArtifactStore
 from ocrlty_pipeline.db.engine import create_engine
 from ocrlty_pipeline.errors import StorageError, StorageUnavailableError
 from tests.pipeline.artifacts import documents
-from tests.pipeline.artifacts.conftest import local_settings
+from tests.support.storage import local_settings
 
 
 @pytest.fixture
@@ -96,6 +96,18 @@ def test_rows_are_added_all_or_none(index, row_of):
     with pytest.raises(Exception, match="artifacts_kind_check"):
         index.add([good, replace(good, kind="job")])
     assert index.find("batch", "b1") is None
+
+
+def test_rows_are_written_one_after_the_other_on_the_same_connection(engine, row_of):
+    """PITFALLS "database": a new connection for every index write."""
+    engine.dispose()
+    connections = []
+    event.listen(engine, "connect", lambda *_: connections.append(1))
+    index = ArtifactIndex(engine)
+    for number in range(20):
+        index.add([row_of(documents.batch(f"b{number}"))])
+        assert index.find("batch", f"b{number}")
+    assert len(connections) == 1
 
 
 def test_the_newest_batch_run_is_that_of_its_image_set_and_task(index, row_of):

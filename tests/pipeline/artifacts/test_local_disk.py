@@ -13,7 +13,7 @@ import pytest
 
 from ocrlty_pipeline.artifacts.store import ArtifactStore
 from ocrlty_pipeline.errors import StorageUnavailableError
-from tests.pipeline.artifacts.conftest import local_settings, not_root
+from tests.support.storage import local_settings, not_root
 
 REL = "extracts/2026-11-24/r1.json"
 ROOT = Path(__file__).parents[3]

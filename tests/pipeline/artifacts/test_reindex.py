@@ -15,7 +15,7 @@ from ocrlty_pipeline.artifacts.store import ArtifactStore
 from ocrlty_pipeline.db.models import ArtifactRow
 from ocrlty_pipeline.errors import StorageUnavailableError
 from tests.pipeline.artifacts import documents
-from tests.pipeline.artifacts.conftest import local_settings, not_root, s3_settings
+from tests.support.storage import local_settings, not_root, s3_settings
 
 TRUTH = {
     "image_set": "sroie",

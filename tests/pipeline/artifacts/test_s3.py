@@ -12,7 +12,7 @@ import pytest
 
 from ocrlty_pipeline.artifacts.store import ArtifactStore
 from ocrlty_pipeline.errors import ArtifactConflictError, ConfigError, StorageUnavailableError
-from tests.pipeline.artifacts.conftest import s3_settings
+from tests.support.storage import s3_settings
 
 REL = "extracts/2026-11-24/r1.json"
 

@@ -1,6 +1,5 @@
 """`ocrlty prune`, as a person uses it, with Dagster's own history."""
 
-import os
 from contextlib import ExitStack
 
 import dagster as dg
@@ -13,9 +12,8 @@ from ocrlty_pipeline.orchestration import pruning, run_tags
 from ocrlty_pipeline.orchestration.stack import dagster_instance, running_stack
 from ocrlty_pipeline.services import open_services
 from ocrlty_pipeline.settings import load_settings
-from tests.support.stored_runs import store_run
-
-ANSWER = {"company": "ACME", "date": None, "address": None, "total": "1.00"}
+from tests.support.environment import set_only
+from tests.support.stored_runs import ANSWER, store_run
 
 
 @dg.asset
@@ -25,11 +23,7 @@ def printed() -> None:
 
 @pytest.fixture
 def services(tmp_path, database_url, monkeypatch):
-    for name in list(os.environ):
-        if name.startswith(("DAGSTER_", "OCRLTY_", "S3_")):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("OCRLTY_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("DATABASE_URL", database_url)
+    set_only(monkeypatch, OCRLTY_HOME=str(tmp_path / "home"), DATABASE_URL=database_url)
     monkeypatch.chdir(tmp_path)
     with running_stack(load_settings()) as settings, open_services(settings) as opened:
         yield opened

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import multiprocessing
-import time
 
 import pytest
 
 from ocrlty_pipeline.db.engine import create_engine
 from ocrlty_pipeline.db.locks import AdvisoryLock, lock_key
 from ocrlty_pipeline.errors import StorageUnavailableError
+from tests.support.waiting import wait_until
 
 
 def test_a_lock_is_held_by_one_at_a_time(engine):
@@ -45,13 +45,12 @@ def test_a_lock_ends_with_the_process_that_held_it(engine, database_url):
     held = context.Event()
     holder = context.Process(target=_hold, args=(database_url, held))
     holder.start()
-    held.wait()
+    assert held.wait(60)
     with AdvisoryLock(engine, "b1") as mine:
         assert not mine.try_acquire()
         holder.kill()
         holder.join()
-        while not mine.try_acquire():
-            time.sleep(0.01)
+        wait_until(mine.try_acquire)
 
 
 def test_a_key_is_a_signed_64_bit_number_that_stays_the_same():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ocrlty_pipeline.evaluation.headline import headline
 from ocrlty_pipeline.evaluation.metrics import field_score, macro_scores, rate
 from ocrlty_pipeline.evaluation.results import EvaluationSummary
-from tests.pipeline.evaluation.test_metrics import MIXED
+from tests.support.field_counts import MIXED
 
 
 def test_an_evaluation_without_published_metrics_has_them_not_scored_rather_than_zero() -> None:

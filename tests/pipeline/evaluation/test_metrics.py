@@ -6,15 +6,7 @@ import numpy as np
 import pytest
 
 from ocrlty_pipeline.evaluation import metrics
-from ocrlty_pipeline.evaluation.outcomes import Outcome
-
-
-def counts(**of: int) -> metrics.Counts:
-    return np.array([of.get(outcome.name.lower(), 0) for outcome in Outcome])
-
-
-# TP = 6, FP = 1 + 1 + 1 + 3 = 6, FN = 1 + 1 + 1 + 2 = 5
-MIXED = counts(matched=6, mismatch=1, canon_error=1, type_mismatch=1, pred_missing=2, gt_missing=3, both_absent=100)
+from tests.support.field_counts import MIXED, counts
 
 
 def test_every_figure_of_a_mixed_field() -> None:

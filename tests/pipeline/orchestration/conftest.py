@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
 
 import dagster as dg
 import pytest
 from dagster._core.definitions.reconstruct import ReconstructableRepository
 
+from ocrlty_pipeline.orchestration import run_tags
 from ocrlty_pipeline.orchestration.stack import dagster_instance, running_stack
+from ocrlty_pipeline.orchestration.warm.identity import ProcessIdentity
 from ocrlty_pipeline.settings import load_settings
 from tests.support import warm_jobs
+from tests.support.environment import set_only
 from tests.support.waiting import wait_until
 
 
@@ -36,6 +38,11 @@ class Runs:
     def status(self, run_id):
         return self.get(run_id).status
 
+    def worker(self, run_id):
+        """The process that executes a run, as its tag says; None before it has one."""
+        tag = self.get(run_id).tags.get(run_tags.WORKER)
+        return ProcessIdentity.from_tag(tag) if tag else None
+
     def await_end(self, run_id, timeout_s=60.0):
         wait_until(lambda: self.get(run_id).is_finished, timeout_s)
         return self.status(run_id)
@@ -50,17 +57,13 @@ class Runs:
 @pytest.fixture
 def stack_environment(tmp_path, database_url, monkeypatch):
     """The environment of a stack on this test's database, with the mock backend."""
-    for name in list(os.environ):
-        if name.startswith(("DAGSTER_", "OCRLTY_", "VLLM_", "S3_")):
-            monkeypatch.delenv(name)
     values = {
         "OCRLTY_HOME": str(tmp_path / "home"),
         "DATA_ROOT": str(tmp_path),
         "DATABASE_URL": database_url,
         "INFERENCE_BACKEND": "mock",
     }
-    for name, value in values.items():
-        monkeypatch.setenv(name, value)
+    set_only(monkeypatch, **values)
     return values
 
 

@@ -9,7 +9,7 @@ import pytest
 from ocrlty_pipeline import definitions
 from ocrlty_pipeline.orchestration.jobs import EVALUATE
 from ocrlty_pipeline.orchestration.partitions import batch_partition_key, image_set_partitions
-from ocrlty_pipeline.orchestration.resources import process_services
+from tests.support.in_process import own_services
 from tests.support.scored_runs import TASK, store_image_set, store_run
 
 # Dagster reads it itself when it gives one resource to another.
@@ -23,12 +23,8 @@ def services(tmp_path, database_url, monkeypatch):
     values = {"DATABASE_URL": database_url, "OCRLTY_HOME": tmp_path / "home", "DATA_ROOT": tmp_path}
     for name, value in values.items():
         monkeypatch.setenv(name, str(value))
-    # The resource keeps its services as long as the process lives; here, for one test.
-    process_services.cache_clear()
-    services = process_services()
-    yield services
-    services.close()
-    process_services.cache_clear()
+    with own_services() as services:
+        yield services
 
 
 @pytest.fixture

@@ -6,13 +6,13 @@ import json
 import pytest
 
 from ocrlty_pipeline.errors import ArtifactNotFoundError
-from ocrlty_pipeline.orchestration import resources
 from ocrlty_pipeline.orchestration.code_location import resolved_job
 from ocrlty_pipeline.orchestration.jobs import BATCH_EXTRACT, BATCH_RERUN, EVALUATE
 from ocrlty_pipeline.orchestration.launch import register_image_set
 from ocrlty_pipeline.orchestration.partitions import batch_partition_key
 from ocrlty_pipeline.records import ExtractRecord
 from ocrlty_pipeline.uploads import Upload
+from tests.support.in_process import failure, own_services
 from tests.support.openai_server import openai_server
 from tests.support.receipts import tiny_image, tiny_images
 
@@ -37,11 +37,8 @@ def services(stack_environment, model, monkeypatch):
     monkeypatch.setenv("VLLM_BASE_URL", model.base_url)
     monkeypatch.setenv("VLLM_MODEL", "test-model")
     model.reset()
-    resources.process_services.cache_clear()
-    services = resources.process_services()
-    yield services
-    services.close()
-    resources.process_services.cache_clear()
+    with own_services() as services:
+        yield services
 
 
 @pytest.fixture
@@ -66,10 +63,6 @@ def header(services, run_id):
 
 def items_by_file(services, run_id):
     return {item.file: item for item in header(services, run_id).items}
-
-
-def failure(result):
-    return next(event.step_failure_data.user_failure_data.description for event in result.get_step_failure_events())
 
 
 def test_a_folder_is_imported_and_extracted_in_one_run_which_says_whose_it_is(run_job, services, tmp_path):

@@ -10,7 +10,7 @@ from ocrlty_pipeline.orchestration.warm import lane as lanes
 from ocrlty_pipeline.orchestration.warm.processes import WorkerProcess
 from tests.pipeline.orchestration.test_online_lane import a_request, all_of, in_lane, slow_server
 from tests.support import warm_jobs
-from tests.support.jobs import slow
+from tests.support.job_requests import slow
 from tests.support.waiting import wait_until
 
 __all__ = ["slow_server"]

@@ -8,7 +8,7 @@ import pytest
 from dagster._config import ConfigTypeKind
 
 from ocrlty_pipeline.definitions import build_defs
-from ocrlty_pipeline.orchestration import resources, run_tags
+from ocrlty_pipeline.orchestration import run_tags
 from ocrlty_pipeline.orchestration.code_location import resolved_job
 from ocrlty_pipeline.orchestration.jobs import (
     BATCH_EXTRACT,
@@ -20,6 +20,7 @@ from ocrlty_pipeline.orchestration.jobs import (
 )
 from ocrlty_pipeline.orchestration.launch import register_image_set
 from ocrlty_pipeline.orchestration.partitions import batch_partition_key
+from tests.support.in_process import failure, own_services
 from tests.support.openai_server import openai_server
 from tests.support.receipts import tiny_images
 
@@ -36,11 +37,8 @@ def instance(local_instance):
 
 @pytest.fixture
 def services(stack_environment):
-    resources.process_services.cache_clear()
-    services = resources.process_services()
-    yield services
-    services.close()
-    resources.process_services.cache_clear()
+    with own_services() as services:
+        yield services
 
 
 @pytest.fixture
@@ -67,10 +65,6 @@ def tags_of(instance, result):
 def metadata_of(result, asset):
     (made,) = result.asset_materializations_for_node(asset)
     return {name: entry.value for name, entry in made.metadata.items()}
-
-
-def failure(result):
-    return next(event.step_failure_data.user_failure_data.description for event in result.get_step_failure_events())
 
 
 def prompt_of(services, task):
@@ -152,9 +146,7 @@ def test_a_model_is_told_with_what_its_tokens_cost(stack_environment, instance, 
             "INFERENCE_BACKEND": "vllm",
         }.items():
             monkeypatch.setenv(name, value)
-        resources.process_services.cache_clear()
-        services = resources.process_services()
-        try:
+        with own_services() as services:
             register_image_set(instance, "march")
             key = batch_partition_key("march", TASK)
             config = {"images_dir": str(tiny_images(tmp_path / "march", 2))}
@@ -170,9 +162,6 @@ def test_a_model_is_told_with_what_its_tokens_cost(stack_environment, instance, 
             rerun = resolved_job(BATCH_RERUN).execute_in_process(instance=instance, partition_key=key)
             assert metadata_of(rerun, "extractions")["reused"] == 2
             assert "cost" not in metadata_of(rerun, "extractions")
-        finally:
-            services.close()
-            resources.process_services.cache_clear()
 
 
 def fields_below(config_type, path):

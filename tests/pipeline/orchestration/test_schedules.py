@@ -10,9 +10,9 @@ from ocrlty_pipeline.errors import InputError
 from ocrlty_pipeline.orchestration import run_tags
 from ocrlty_pipeline.orchestration.cron import check_cron
 from ocrlty_pipeline.orchestration.partitions import IMAGE_SET
-from ocrlty_pipeline.orchestration.resources import process_services
 from ocrlty_pipeline.orchestration.schedules import due_at, scheduled_image_sets
 from ocrlty_pipeline.rerun_schedules import RerunSchedule, RerunSchedules
+from tests.support.in_process import own_services
 
 MONDAY = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 WEEKLY = RerunSchedule(
@@ -22,10 +22,8 @@ WEEKLY = RerunSchedule(
 
 @pytest.fixture
 def services(settings):
-    process_services.cache_clear()
-    yield process_services()
-    process_services().close()
-    process_services.cache_clear()
+    with own_services() as services:
+        yield services
 
 
 @pytest.fixture

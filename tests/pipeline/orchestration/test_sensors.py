@@ -5,14 +5,13 @@ import pytest
 
 from ocrlty_pipeline import definitions
 from ocrlty_pipeline.inbox import MARKER
-from ocrlty_pipeline.orchestration.resources import process_services
+from tests.support.in_process import own_services
 from tests.support.receipts import tiny_images
 
 
 @pytest.fixture
 def evaluate(instance, stack_environment, monkeypatch):
     monkeypatch.setenv("INBOX_TASKS", "receipt_fields_v1, items_light_v1")
-    process_services.cache_clear()
     repository = definitions.build_defs().get_repository_def()
     sensor = repository.get_sensor_def("inbox")
     cursor = None
@@ -29,9 +28,8 @@ def evaluate(instance, stack_environment, monkeypatch):
             instance.add_dynamic_partitions(request.partitions_def_name, list(request.partition_keys))
         return found
 
-    yield evaluate
-    process_services().close()
-    process_services.cache_clear()
+    with own_services():
+        yield evaluate
 
 
 # Of the tags that Dagster itself gives a run over two dimensions of partitions.

@@ -72,11 +72,6 @@ def extract_of(image_ref):
     return {"extract_images": {"requests": [{"task_id": TASK, "image_ref": image_ref, "backend": "mock"}]}}
 
 
-def worker_of(runs, run_id):
-    tag = runs.get(run_id).tags.get(run_tags.WORKER)
-    return ProcessIdentity.from_tag(tag) if tag else None
-
-
 def test_the_instance_names_the_launcher(instance):
     assert isinstance(instance.run_launcher, WarmRunLauncher)
     assert instance.run_monitoring_enabled
@@ -88,7 +83,7 @@ def test_runs_from_the_queue_execute_in_the_daemons_warm_workers(start_daemon, q
     submitted = [queue.submit(EXTRACT, extract_of(image_ref)) for _ in range(3)]
     assert [runs.await_end(run_id) for run_id in submitted] == [SUCCESS] * 3
     family = {process.pid for process in psutil.Process(daemon.pid).children(recursive=True)}
-    assert {worker_of(runs, run_id).pid for run_id in submitted} <= family
+    assert {runs.worker(run_id).pid for run_id in submitted} <= family
 
 
 def test_a_batch_whose_worker_is_killed_is_launched_again_and_pays_for_no_image_twice(
@@ -97,8 +92,8 @@ def test_a_batch_whose_worker_is_killed_is_launched_again_and_pays_for_no_image_
     start_daemon()
     run_id = submit_batch(40, concurrency=4)
     wait_until(lambda: slow_server.calls().calls >= 8)
-    psutil.Process(worker_of(runs, run_id).pid).kill()
-    assert runs.await_end(run_id, timeout_s=15) is FAILURE
+    psutil.Process(runs.worker(run_id).pid).kill()
+    assert runs.await_end(run_id) is FAILURE
     wait_until(lambda: any(run.parent_run_id == run_id and run.is_finished for run in instance.get_runs()))
     (again,) = [run for run in instance.get_runs() if run.parent_run_id == run_id]
     assert again.status is SUCCESS
@@ -114,7 +109,7 @@ def test_terminating_from_another_process_ends_a_batch_with_what_is_done(
     run_id = submit_batch(200, concurrency=4)
     wait_until(lambda: slow_server.calls().calls >= 8)
     assert instance.run_launcher.terminate(run_id)  # of this process, which has no pool
-    assert runs.await_end(run_id, timeout_s=20) is CANCELED
+    assert runs.await_end(run_id) is CANCELED
     assert slow_server.calls().calls < 100
     assert not instance.run_launcher.terminate(run_id)
 
@@ -140,9 +135,9 @@ def test_a_run_whose_process_vanished_is_closed_by_run_monitoring(start_daemon, 
     run_id = submit_batch(100, concurrency=1)
     wait_until(lambda: slow_server.calls().calls >= 2)
     os.killpg(first.pid, signal.SIGKILL)
-    psutil.Process(worker_of(runs, run_id).pid).kill()
+    psutil.Process(runs.worker(run_id).pid).kill()
     start_daemon()
-    assert runs.await_end(run_id, timeout_s=60) is FAILURE
+    assert runs.await_end(run_id, timeout_s=120) is FAILURE
     assert any("is gone" in message for message in runs.messages(run_id))
 
 
@@ -150,7 +145,7 @@ def test_stopping_the_daemon_hands_an_executing_batch_back(start_daemon, submit_
     first = start_daemon()
     run_id = submit_batch(60, concurrency=2)
     wait_until(lambda: slow_server.calls().calls >= 4)
-    worker = worker_of(runs, run_id)
+    worker = runs.worker(run_id)
     first.terminate()
     first.wait(30)
     assert not worker.is_alive()

@@ -6,9 +6,9 @@ from sqlalchemy import text
 
 from ocrlty_pipeline import definitions
 from ocrlty_pipeline.orchestration import run_tags, webhooks
-from ocrlty_pipeline.orchestration.resources import process_services
 from ocrlty_pipeline.webhooks.model import EVENTS
-from tests.support.job_runs import REQUEST, Jobs
+from tests.support.dagster_jobs import REQUEST, Jobs
+from tests.support.in_process import own_services
 from tests.support.stored_runs import record, store_record
 from tests.support.webhook_receiver import webhook_receiver
 
@@ -29,10 +29,8 @@ def receiver(server):
 def services(settings, monkeypatch):
     monkeypatch.setenv("API_KEY_PEPPER", "a pepper of the tests, and of nothing else")
     monkeypatch.setenv("OUTBOUND_ALLOW_PRIVATE", "*")
-    process_services.cache_clear()
-    yield process_services()
-    process_services().close()
-    process_services.cache_clear()
+    with own_services() as services:
+        yield services
 
 
 @pytest.fixture

@@ -21,9 +21,8 @@ from ocrlty_pipeline.report.previews import make_previews
 from ocrlty_pipeline.scoring import save_evaluation, score_batch
 from ocrlty_pipeline.uploads import Upload
 from tests.support.receipts import tiny_image
-from tests.support.stored_runs import record, store_record, store_run
+from tests.support.stored_runs import ANSWER, record, store_record, store_run
 
-ANSWER = {"company": "ACME", "date": None, "address": None, "total": "1.00"}
 TASK = "receipt_header_v1"
 
 

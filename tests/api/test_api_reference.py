@@ -17,7 +17,7 @@ PAGE = {("GET", "/docs"), ("GET", "/openapi.json")}
 
 @pytest.fixture(scope="module")
 def document():
-    return create_app(Settings(auth_enabled=False)).openapi()
+    return create_app(Settings(_env_file=None, auth_enabled=False)).openapi()
 
 
 @pytest.fixture(scope="module")

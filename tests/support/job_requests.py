@@ -16,12 +16,6 @@ EXTRACT, UPLOAD, FOLDER, RERUN = (
     "/v1/batch_extract_async",
     "/v1/batch_extract_rerun_async",
 )
-# What `GET /v1/jobs/{id}` tells.
-JOB_FIELDS = {
-    "job_id", "kind", "status", "created_at", "updated_at", "started_at", "finished_at", "owner_key_id", "owner_role",
-    "cancel_requested", "request", "progress", "result_rel", "result_meta", "result_bytes", "result_sha256", "result",
-    "error_rel", "error",
-}  # fmt: skip
 # An answer that fits the schema of `requests.TASK`.
 EMPTY = orjson.dumps(
     dict.fromkeys(("total", "subtotal", "tax", "service", "discount", "cash", "card", "change"))
