@@ -54,7 +54,7 @@ def storage(request):
         return Storage({}, lambda service: shutil.rmtree(service.home / "artifacts"), sets=20)
     server = request.getfixturevalue("s3_server")
     server.create_bucket("day")
-    return Storage({**server.environment, "S3_BUCKET": "day"}, lambda _service: server.empty("day"), sets=4)
+    return Storage({**server.environment, "S3_BUCKET": "day"}, lambda _service: server.empty("day"), sets=10)
 
 
 @pytest.fixture(scope="module")
