@@ -222,8 +222,9 @@ def test_a_backfill_keeps_to_its_pool_and_goes_on_after_a_cancellation(ui, many_
     second = watched_backfill(ui, missing, until=lambda done: len(done) == len(missing))
     assert wait_until(lambda: ui.backfill_status(second.id) in BACKFILL_ENDED, timeout_s=120)
     assert all(1 <= backfill.most <= AT_ONCE for backfill in (first, second))
-    # Two images a set; a run that was cancelled let its calls come home, and kept what they gave.
-    assert model.calls().calls == 2 * len(partitions)
+    # Two images a set; a run that was cancelled let its calls come home, and kept what they gave. One that had all of
+    # them by then was done: the second backfill made another of it.
+    assert 2 * len(partitions) <= model.calls().calls <= 2 * (len(partitions) + AT_ONCE)
 
 
 @dataclass
