@@ -48,8 +48,9 @@ class Jobs:
         self._end(run_id, DagsterEventType.RUN_FAILURE)
 
     def fail(self, run_id, *, retried=False):
-        self.fail_undecided(run_id)
+        # Before its status, so that whoever looks in between does not take it for undecided.
         self.instance.add_run_tags(run_id, {"dagster/will_retry": str(retried).lower()})
+        self.fail_undecided(run_id)
 
     def _end(self, run_id, kind):
         event = DagsterEvent(kind.value, EXTRACT)
