@@ -30,6 +30,7 @@ from ocrlty_pipeline.orchestration.launch import (
 )
 from ocrlty_pipeline.orchestration.partitions import batch_partition_key
 from ocrlty_pipeline.orchestration.waiting_runs import WaitingRuns
+from ocrlty_pipeline.orchestration.warm.health import end_orphans
 from ocrlty_pipeline.orchestration.warm.instances import end_run
 from ocrlty_pipeline.orchestration.warm.pool import PoolOptions, WarmPool
 
@@ -129,6 +130,8 @@ class BatchLane:
         self._engine = create_engine(url.get_secret_value())
         self._held = WaitingRuns(self._engine)
         self._renewing = asyncio.create_task(self._renew(), name="waiting-runs")
+        # Of what this host's last API left behind nobody else can tell that it is dead.
+        await self._shared.ask(end_orphans, self._instance)
         self._pool = await asyncio.to_thread(WarmPool, self._instance.get_ref(), self._options, self._on_end)
         return self
 

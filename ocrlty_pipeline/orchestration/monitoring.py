@@ -1,4 +1,4 @@
-"""Dagster's run monitoring, but for runs that wait for a worker of a living process outside Dagster's queue."""
+"""Dagster's run monitoring, but for runs that wait for a warm worker: it looks after those that have begun."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import Generator
 from typing import Any, cast
 
 import dagster as dg
+from dagster._core.launcher import RunLauncher
 from dagster._core.workspace.context import IWorkspaceProcessContext
 from dagster._daemon.daemon import MonitoringDaemon
 
 from ocrlty_pipeline.orchestration.resources import process_services
 from ocrlty_pipeline.orchestration.waiting_runs import waiting_of
+from ocrlty_pipeline.orchestration.warm.launcher import WarmRunLauncher
 
 
 class PatientMonitoring(MonitoringDaemon):
@@ -37,13 +39,16 @@ class _Instance:
 
     def get_run_records(self, *args: Any, **kwargs: Any) -> list[dg.RunRecord]:
         records = list(self._instance.get_run_records(*args, **kwargs))
-        waiting = _waiting([record.dagster_run for record in records])
+        waiting = _waiting(self._instance.run_launcher, [record.dagster_run for record in records])
         return [record for record in records if record.dagster_run.run_id not in waiting]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._instance, name)
 
 
-def _waiting(runs: list[dg.DagsterRun]) -> set[str]:
+def _waiting(launcher: RunLauncher[Any], runs: list[dg.DagsterRun]) -> set[str]:
+    """Those that wait in the daemon's own pool, and those that wait in an API's."""
+    starting = [run.run_id for run in runs if run.status is dg.DagsterRunStatus.STARTING]
+    here = {run_id for run_id in starting if isinstance(launcher, WarmRunLauncher) and launcher.holds(run_id)}
     not_started = [run.run_id for run in runs if run.status is dg.DagsterRunStatus.NOT_STARTED]
-    return waiting_of(process_services().engine, not_started) if not_started else set()
+    return here | (waiting_of(process_services().engine, not_started) if not_started else set())

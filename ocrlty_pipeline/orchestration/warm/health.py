@@ -11,6 +11,7 @@ from dagster._core.launcher import CheckRunHealthResult, RunLauncher, WorkerStat
 
 from ocrlty_pipeline.orchestration import run_tags
 from ocrlty_pipeline.orchestration.warm.identity import ProcessIdentity
+from ocrlty_pipeline.orchestration.warm.instances import end_run
 
 
 def worker_of(instance: dg.DagsterInstance, run: dg.DagsterRun) -> ProcessIdentity | None:
@@ -39,6 +40,15 @@ def ask_to_end(instance: dg.DagsterInstance, run: dg.DagsterRun) -> None:
     instance.report_run_canceling(run)
     if health_of(worker_of(instance, run)).status is WorkerStatus.FAILED:
         instance.report_run_canceled(run, "Nothing executed it any more.")
+
+
+def end_orphans(instance: dg.DagsterInstance) -> None:
+    """End the runs whose warm worker died on this host, with nobody left to say so, as when a container was killed."""
+    active = dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING])
+    for run in instance.get_runs(active):
+        worker = worker_of(instance, run)
+        if worker is not None and worker.is_local and not worker.is_alive():
+            end_run(instance, run.run_id, f"Its process {worker.pid} is gone.")
 
 
 class WithWarmRuns(RunLauncher[dg.DagsterInstance]):

@@ -45,6 +45,10 @@ class WarmRunLauncher(RunLauncher[dg.DagsterInstance], ConfigurableClass):
         """Start the pool before the first run asks for it."""
         self._opened_pool()
 
+    def holds(self, run_id: str) -> bool:
+        """Whether a run waits or executes in the pool of this process."""
+        return self._pool is not None and self._pool.alive and self._pool.holds(run_id)
+
     def launch_run(self, context: LaunchRunContext) -> None:
         self._opened_pool().submit(context.dagster_run.run_id)
 

@@ -13,7 +13,7 @@ from dagster._core.utils import make_new_run_id
 from ocrlty_pipeline.orchestration import run_tags
 from ocrlty_pipeline.orchestration.jobs import BATCH_EXTRACT, BATCH_EXTRACT_SHARDED
 from ocrlty_pipeline.orchestration.past_runs import execution_of, retried_runs
-from ocrlty_pipeline.orchestration.warm.health import WithWarmRuns, worker_of
+from ocrlty_pipeline.orchestration.warm.health import WithWarmRuns, end_orphans, worker_of
 from ocrlty_pipeline.orchestration.warm.identity import ProcessIdentity
 
 Status = dg.DagsterRunStatus
@@ -94,6 +94,18 @@ def test_another_launcher_asks_warm_runs_to_end_and_ends_those_of_the_dead(insta
     assert not launcher.terminate(add(instance).run_id)
     assert instance.get_run_by_id(alive.run_id).status is Status.CANCELING
     assert instance.get_run_by_id(dead.run_id).status is Status.CANCELED
+
+
+def test_what_died_on_this_host_is_ended_and_nothing_else(instance):
+    elsewhere = ProcessIdentity("another-host", HERE.pid, HERE.started)
+    alive, away, unknown = (add(instance, tags=tags) for tags in (worker(HERE), worker(elsewhere), {}))
+    dead, canceling = (add(instance, status, tags=worker(GONE)) for status in (Status.STARTED, Status.CANCELING))
+    end_orphans(instance)
+    assert [instance.get_run_by_id(run.run_id).status for run in (alive, away, unknown, dead, canceling)] == [
+        *[Status.STARTED] * 3,
+        Status.FAILURE,
+        Status.CANCELED,
+    ]
 
 
 @pytest.mark.parametrize(

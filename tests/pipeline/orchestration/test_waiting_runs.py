@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from dagster import DagsterEvent, DagsterEventType, DagsterRunStatus
 from dagster._core.workspace.context import WorkspaceProcessContext
+from dagster._time import get_current_datetime
 from sqlalchemy import make_url
 
 from ocrlty_pipeline.orchestration import monitoring
@@ -14,6 +16,7 @@ from ocrlty_pipeline.orchestration.daemon import daemons_of
 from ocrlty_pipeline.orchestration.monitoring import PatientMonitoring
 from ocrlty_pipeline.orchestration.resources import process_services
 from ocrlty_pipeline.orchestration.waiting_runs import WaitingRuns, waiting_of
+from ocrlty_pipeline.orchestration.warm.launcher import WarmRunLauncher
 from ocrlty_pipeline.orchestration.warm.pool import PoolOptions, WarmPool
 from tests.pipeline.orchestration.conftest import CANCELED, FAILURE
 from tests.support.database import end_connections
@@ -60,6 +63,18 @@ def test_only_a_run_that_nobody_has_in_hand_is_late(instance, runs, waiting, mon
     waiting.remove(held)
     monitor()
     assert runs.status(held) is FAILURE
+
+
+def test_a_run_that_waits_in_the_daemons_own_pool_is_not_late(instance, runs, monitor, monkeypatch):
+    run_id = runs.create("pid")
+    starting = DagsterEvent(DagsterEventType.RUN_STARTING.value, "pid")
+    instance.run_storage.handle_run_event(run_id, starting, get_current_datetime())
+    with monkeypatch.context() as patch:
+        patch.setattr(WarmRunLauncher, "holds", lambda _launcher, held: held == run_id)
+        monitor()
+        assert runs.status(run_id) is DagsterRunStatus.STARTING
+    monitor()
+    assert runs.status(run_id) is FAILURE
 
 
 def test_a_run_whose_process_was_killed_is_closed(runs, monitor, database_url):
