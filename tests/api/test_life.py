@@ -38,7 +38,7 @@ def started(tmp_path, **variables):
     [
         ({}, "API_KEY_PEPPER"),
         ({"API_KEY_PEPPER": "short"}, "API_KEY_PEPPER"),
-        ({"API_KEY_PEPPER": PEPPER, "DEBUG_MOD": "1", "DEBUG_MODES": "1"}, "DEBUG_MODES"),
+        ({"API_KEY_PEPPER": PEPPER, "DEBUG_MODES": "1"}, "DEBUG_MODES"),
         ({"API_KEY_PEPPER": PEPPER, "LOG_LEVEL": "loud"}, "LOG_LEVEL"),
         ({"API_KEY_PEPPER": PEPPER, "DATABASE_URL": "postgresql+psycopg://me@127.0.0.1:1/x"}, "DATABASE_URL"),
     ],

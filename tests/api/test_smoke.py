@@ -13,6 +13,8 @@ from tests.support.receipts import receipt
 from tests.support.service import INHERITED, running_service
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+# Each worker that reads images loads the models for itself.
+ONE_WORKER_EACH = {"WARM_WORKERS": "1", "ONLINE_BATCH_WORKERS": "1"}
 STEP = re.compile(r"""\b[Ss]tep \S+ (GET|POST|PUT|DELETE) ["']?(/[^"'\s?]*)""")
 
 
@@ -53,7 +55,7 @@ def test_both_scripts_take_the_same_steps():
 
 def test_it_passes_on_mock_with_an_s3_endpoint(postgres_url, tmp_path, s3_server, s3_bucket):
     variables = {"INFERENCE_BACKEND": "mock", "DEBUG_MODE": "1", "S3_BUCKET": s3_bucket, **s3_server.environment}
-    with running_service(postgres_url, tmp_path, **variables) as service:
+    with running_service(postgres_url, tmp_path, **variables, **ONE_WORKER_EACH) as service:
         done = smoke(service)
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr
         assert done.stdout.endswith("All of it works.\n")
@@ -67,7 +69,7 @@ def test_it_passes_on_mock_with_an_s3_endpoint(postgres_url, tmp_path, s3_server
 
 
 def test_it_passes_on_ocr_with_local_disk_outside_debug_mode(postgres_url, tmp_path):
-    with running_service(postgres_url, tmp_path, INFERENCE_BACKEND="ocr") as service:
+    with running_service(postgres_url, tmp_path, INFERENCE_BACKEND="ocr", **ONE_WORKER_EACH) as service:
         done = smoke(service)
         assert done.returncode == 0, done.stdout[-2000:] + done.stderr
         assert not list(service.artifact("batches").rglob("*.json"))

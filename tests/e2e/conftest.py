@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import subprocess
 import sys
@@ -48,17 +49,30 @@ class Workplace:
         assert done.returncode == 0, done.stderr
         return done
 
+    def here(self, *arguments, **variables):
+        """Run a command to its end in this process, which has imported it already: seconds less each time."""
+        output, errors = io.StringIO(), io.StringIO()
+        with (
+            environment(self.environment | variables),
+            contextlib.chdir(self.data.parent),
+            contextlib.redirect_stdout(output),
+            contextlib.redirect_stderr(errors),
+        ):
+            code = run([*map(str, arguments)])
+        return subprocess.CompletedProcess(arguments, code, output.getvalue(), errors.getvalue())
+
     def imported(self, folder, name="s"):
-        """Import a folder; in this process, where the import itself is not what a test is about."""
-        with environment(self.environment), contextlib.chdir(self.data.parent):
-            assert run(["import", str(folder), "--name", name]) == 0
+        done = self.here("import", folder, "--name", name)
+        assert done.returncode == 0, done.stderr
 
     def run_json(self, *arguments, **variables):
-        return orjson.loads(self.succeed("run", *arguments, "--json", **variables).stdout)
+        done = self.here("run", *arguments, "--json", **variables)
+        assert done.returncode == 0, done.stderr
+        return orjson.loads(done.stdout)
 
     def refused(self, *arguments, **variables):
         """The one sentence with which a command refuses."""
-        done = self.ocrlty(*arguments, **variables)
+        done = self.here(*arguments, **variables)
         assert done.returncode == 1, done.stdout + done.stderr
         assert "Traceback" not in done.stderr
         (line,) = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]

@@ -39,7 +39,8 @@ def test_receipts_are_imported_read_and_scored_and_one_document_says_so(workplac
     inputs = [path for path in (workplace.home / "artifacts" / "inputs").rglob("*") if path.is_file()]
     assert len(inputs) == 3  # the same file twice is one object
 
-    run = workplace.run_json("shop", "--task", "receipt_fields_v1", "--backend", "ocr")
+    told = workplace.succeed("run", "shop", "--task", "receipt_fields_v1", "--backend", "ocr", "--json")
+    run = orjson.loads(told.stdout)
 
     assert [item["file"] for item in run["items"]] == [
         "broken.jpg",
@@ -61,10 +62,10 @@ def test_receipts_are_imported_read_and_scored_and_one_document_says_so(workplac
 
 def test_the_same_import_again_is_the_same_version_and_a_changed_folder_the_next(workplace):
     images = tiny_images(workplace.data / "images", 2)
-    assert "version 1" in workplace.succeed("import", images, "--name", "s").stderr
-    assert "version 1" in workplace.succeed("import", images, "--name", "s").stderr
+    assert "version 1" in workplace.here("import", images, "--name", "s").stderr
+    assert "version 1" in workplace.here("import", images, "--name", "s").stderr
     tiny_images(images, 3)
-    assert "version 2" in workplace.succeed("import", images, "--name", "s").stderr
+    assert "version 2" in workplace.here("import", images, "--name", "s").stderr
 
 
 def test_a_run_killed_in_mid_batch_is_continued_and_pays_for_no_image_twice(workplace):
@@ -156,12 +157,12 @@ def test_a_named_run_asked_for_again_is_the_same_run(workplace):
 def test_the_index_is_rebuilt_from_the_artifacts(workplace, empty_database_url):
     workplace.imported(tiny_images(workplace.data / "images", 2))
     run = workplace.run_json("s", "--task", "receipt_fields_v1", "--run-id", "mine")
-    done = workplace.succeed("reindex", DATABASE_URL=empty_database_url)
-    assert "3 index rows added" in done.stderr
+    done = workplace.here("reindex", DATABASE_URL=empty_database_url)
+    assert (done.returncode, "3 index rows added" in done.stderr) == (0, True)
     assert run["item_count"] == 2
     broken = workplace.artifacts("extracts")[0]
     broken.write_text("{")
-    done = workplace.ocrlty("reindex")
+    done = workplace.here("reindex")
     assert done.returncode == 1
     assert f"unreadable: {broken} is not JSON" in done.stderr
 
@@ -187,6 +188,6 @@ def test_without_a_database_the_embedded_one_is_started_and_stopped_again(workpl
     del workplace.environment["DATABASE_URL"]
     tiny_images(workplace.data / "images", 1)
     workplace.succeed("import", workplace.data / "images", "--name", "s")
-    run = workplace.run_json("s", "--task", "receipt_fields_v1")
-    assert run["ok_count"] == 1
+    told = workplace.succeed("run", "s", "--task", "receipt_fields_v1", "--json")
+    assert orjson.loads(told.stdout)["ok_count"] == 1
     assert not (workplace.home / "postgres" / "postmaster.pid").exists()

@@ -16,7 +16,12 @@ from tests.support.storage import s3_settings
 @pytest.fixture(params=["local", "s3"])
 def store_services(request, tmp_path, database_url):
     """Services on a database of this test, with artifacts on disk and in a bucket in turn."""
-    common = {"ocrlty_home": tmp_path / "home", "data_root": tmp_path, "database_url": database_url}
+    common = {
+        "ocrlty_home": tmp_path / "home",
+        "data_root": tmp_path,
+        "database_url": database_url,
+        "vllm_retry_base_s": 0.001,
+    }
     if request.param == "local":
         settings = Settings(_env_file=None, **common)
     else:

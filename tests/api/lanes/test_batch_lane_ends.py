@@ -7,6 +7,7 @@ import pytest
 from ocrlty_api.lanes.batches import BatchLane, BatchRunRequest
 from ocrlty_api.lanes.instance import SharedInstance
 from ocrlty_pipeline.orchestration.waiting_runs import waiting_of
+from ocrlty_pipeline.orchestration.warm.pool import WarmPool
 from ocrlty_pipeline.settings import load_settings
 from tests.support.waiting import wait_until
 
@@ -25,7 +26,9 @@ def in_lane(instance):
     return in_lane
 
 
-def test_a_run_that_nobody_waited_for_any_more_is_told_from_one_that_was_cancelled(instance, in_lane):
+def test_a_run_that_nobody_waited_for_any_more_is_told_from_one_that_was_cancelled(instance, in_lane, monkeypatch):
+    monkeypatch.setattr(WarmPool, "_assign", lambda _pool: None)  # no worker takes them before they are cancelled
+
     async def use(lane):
         gone, cancelled = await lane.start(REQUEST, {}), await lane.start(REQUEST, {})
         instance.report_run_canceling(instance.get_run_by_id(cancelled))
