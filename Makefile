@@ -32,13 +32,14 @@ test: $(READY)
 lint: $(READY)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy
 
-bench: $(READY)  ## A batch beside the bare client; runs through the queue beside Dagster's own launcher; the online lane; many runs; a large evaluation; the API; 100,000 images
+bench: $(READY)  ## A batch beside the bare client; runs through the queue beside Dagster's own launcher; the online lane; many runs; a large evaluation; the API; OCR in several processes; 100,000 images
 	@$(BIN)/python -m benchmarks.batch
 	@$(BIN)/python -m benchmarks.queued_runs
 	@$(BIN)/python -m benchmarks.online
 	@$(BIN)/python -m benchmarks.soak
 	@$(BIN)/python -m benchmarks.evaluation
 	@$(BIN)/python -m benchmarks.api
+	@$(BIN)/python -m benchmarks.ocr
 	@$(BIN)/python -m benchmarks.large_set
 
 lock: $(READY)  ## Pin the newest versions that pyproject.toml allows

@@ -29,12 +29,6 @@ ROOT = Path(__file__).parents[2]
 PEPPER = "a pepper of the tests, and of nothing else"
 KEYS = {"alice": Role.CLIENT, "bob": Role.CLIENT, "dora": Role.DEBUGGER, "root": Role.ADMIN}
 START_TIMEOUT_S = 120.0
-LOCATION = "ocrlty_pipeline"
-# One code server for webserver and daemon, as in containers: each would start one of its own.
-WORKSPACE = """
-load_from:
-  - grpc_server: {{host: 127.0.0.1, port: {port}, location_name: ocrlty_pipeline}}
-"""
 INHERITED = ("PATH", "HOME", "LANG", "XDG_RUNTIME_DIR", "TMPDIR")
 # What uvicorn says in its own words, before the application has set up logging.
 UVICORN_STARTS = re.compile(r"INFO: +(Started server process \[\d+\]|Waiting for application startup\.)")
@@ -49,7 +43,6 @@ class Process:
     environment: dict[str, str]
     log: Path
     ready_url: str | None = None
-    ready_port: int | None = None
     _process: subprocess.Popen | None = None
 
     def start(self):
@@ -97,9 +90,6 @@ class Process:
 
     def _ready(self):
         assert self.running, f"the {self.name} ended: {self.log.read_text()[-4000:]}"
-        if self.ready_port is not None:
-            with socket.socket() as probe:
-                return probe.connect_ex(("127.0.0.1", self.ready_port)) == 0
         if self.ready_url is None:
             return True
         try:
@@ -126,7 +116,6 @@ class Service:
     environment: dict[str, str]
     keys: dict[str, str]
     api: Process
-    code: Process
     webserver: Process
     daemon: Process
     clients: list = field(default_factory=list)
@@ -158,23 +147,20 @@ def running_service(postgres_url, folder, *, dagster=True, **variables):
     Args:
         postgres_url: the test session's server; the service gets a database of its own.
         folder: an empty folder for everything.
-        dagster: whether to start code server, webserver and daemon, which only jobs need.
+        dagster: whether to start webserver and daemon, which only jobs need.
     """
     with ExitStack() as stack:
         database_url = stack.enter_context(_database(postgres_url))
-        ports = dict(zip(("api", "code", "webserver"), free_ports(3), strict=True))
-        environment = _environment(folder, database_url, ports) | variables
+        ports = dict(zip(("api", "webserver"), free_ports(2), strict=True))
+        environment = _environment(folder, database_url, ports["webserver"]) | variables
         service = _service(folder, database_url, environment, ports)
         stack.callback(lambda: [client.close() for client in service.clients])
-        # In two steps: webserver and daemon load the code from its server.
-        for processes in (
-            ([service.api, service.code], [service.webserver, service.daemon]) if dagster else ([service.api],)
-        ):
-            for process in processes:
-                stack.callback(_end, process)
-                process.start()
-            for process in processes:
-                process.await_ready()
+        processes = [service.api, *([service.webserver, service.daemon] if dagster else [])]
+        for process in processes:
+            stack.callback(_end, process)
+            process.start()
+        for process in processes:
+            process.await_ready()
         yield service
 
 
@@ -195,14 +181,13 @@ def _service(folder, database_url, environment, ports):
     logs = folder / "home" / "logs"
     logs.mkdir(parents=True)
     url, webserver_url = (f"http://127.0.0.1:{ports[name]}" for name in ("api", "webserver"))
+    workspace = str(deployment_file("workspace.yaml"))
 
-    def process(name, *module_and_arguments, **ready):
+    def process(name, *module_and_arguments, ready_url=None):
         command = [sys.executable, "-m", *module_and_arguments]
-        return Process(name, command, environment, logs / f"{name}.log", **ready)
+        return Process(name, command, environment, logs / f"{name}.log", ready_url)
 
-    web = ("dagster_webserver", "-h", "127.0.0.1", "-p", str(ports["webserver"]), "-w", environment["OCRLTY_WORKSPACE"])
-    location = ("-m", "ocrlty_pipeline.definitions", "--location-name", LOCATION)
-    code = ("dagster", "api", "grpc", "--host", "127.0.0.1", "--port", str(ports["code"]), *location)
+    web = ("dagster_webserver", "-h", "127.0.0.1", "-p", str(ports["webserver"]), "-w", workspace)
     api = ("uvicorn", "ocrlty_api.main:app", "--port", str(ports["api"]), "--timeout-graceful-shutdown", "30")
     return Service(
         url=url,
@@ -212,20 +197,17 @@ def _service(folder, database_url, environment, ports):
         data=folder / "data",
         environment=environment,
         keys=make_keys(database_url),
-        code=process("code", *code, ready_port=ports["code"]),
         api=process("api", *api, ready_url=f"{url}/v1/health"),
         webserver=process("webserver", *web, ready_url=f"{webserver_url}/server_info"),
         daemon=process("daemon", "ocrlty_pipeline.orchestration.daemon"),
     )
 
 
-def _environment(folder, database_url, ports):
+def _environment(folder, database_url, webserver_port):
     data, dagster_home = folder / "data", folder / "home" / "dagster"
     data.mkdir(parents=True)
     dagster_home.mkdir(parents=True)
     (dagster_home / "dagster.yaml").write_text(deployment_file("dagster.yaml").read_text())
-    workspace = folder / "workspace.yaml"
-    workspace.write_text(WORKSPACE.format(port=ports["code"]))
     inherited = {name: value for name, value in os.environ.items() if name in INHERITED}
     return inherited | {
         "PYTHONPATH": str(ROOT),
@@ -234,8 +216,7 @@ def _environment(folder, database_url, ports):
         "DATABASE_URL": database_url,
         "DAGSTER_HOME": str(dagster_home),
         "DAGSTER_POSTGRES_URL": to_dagster_url(database_url),
-        "DAGSTER_WEBSERVER_URL": f"http://127.0.0.1:{ports['webserver']}",
-        "OCRLTY_WORKSPACE": str(workspace),
+        "DAGSTER_WEBSERVER_URL": f"http://127.0.0.1:{webserver_port}",
         "API_KEY_PEPPER": PEPPER,
         "INFERENCE_BACKEND": "mock",
         "ONLINE_WORKERS": "1",
