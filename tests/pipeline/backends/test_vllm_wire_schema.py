@@ -218,6 +218,11 @@ def accepts(schema, value):
         return Draft202012Validator(schema).is_valid(value)
     except RecursionError:
         return False
+    except BaseException as error:
+        # rpds, a library in Rust that jsonschema stands on, panics where the recursion ends within it.
+        if type(error).__name__ != "PanicException":
+            raise
+        return False
 
 
 TEXTS = st.none() | st.text(max_size=30) | st.sampled_from(["1.234,56", "Rp 5.000", "2 x"])

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from dagster import DagsterEvent, DagsterEventType, DagsterRunStatus
 from dagster._core.workspace.context import WorkspaceProcessContext
-from dagster._time import get_current_datetime
 from sqlalchemy import make_url
 
 from ocrlty_pipeline.orchestration import monitoring
@@ -67,8 +66,7 @@ def test_only_a_run_that_nobody_has_in_hand_is_late(instance, runs, waiting, mon
 
 def test_a_run_that_waits_in_the_daemons_own_pool_is_not_late(instance, runs, monitor, monkeypatch):
     run_id = runs.create("pid")
-    starting = DagsterEvent(DagsterEventType.RUN_STARTING.value, "pid")
-    instance.run_storage.handle_run_event(run_id, starting, get_current_datetime())
+    instance.report_dagster_event(DagsterEvent(DagsterEventType.RUN_STARTING.value, "pid"), run_id)
     with monkeypatch.context() as patch:
         patch.setattr(WarmRunLauncher, "holds", lambda _launcher, held: held == run_id)
         monitor()
