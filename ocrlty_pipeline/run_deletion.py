@@ -51,8 +51,7 @@ async def delete_run(
         RunActiveError: one is, or the run's batch is being executed or continued.
     """
     lineage_id = await asyncio.to_thread(_lineage_of, services.engine, run_id)
-    lock = AdvisoryLock(services.engine, lineage_id)
-    try:
+    with AdvisoryLock(services.engine, lineage_id) as lock:
         # Whoever executes the batch, or would continue it, holds this lock.
         if not await asyncio.to_thread(lock.try_acquire) or await is_active(run_id):
             raise RunActiveError(f"Run {run_id!r} is active; cancel its job or wait for its end, then delete it.")
@@ -63,8 +62,6 @@ async def delete_run(
         # Last, for without it nobody could ask for the rest.
         await services.store.delete(batch_key(day, run_id))
         await asyncio.to_thread(_delete_rows, services.engine, run_id)
-    finally:
-        await asyncio.shield(asyncio.to_thread(lock.release))
     return DeletedRun(run_id, len(found.extracts), len(found.evaluations), found.kept)
 
 
