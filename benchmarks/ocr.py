@@ -3,7 +3,7 @@
     python -m benchmarks.ocr [--processes 3] [--images 3]
 
 Prints, of threads that spin (onnxruntime's own way) to threads that sleep (ours), how long an image takes: alone (goal:
-above 0.9, sleeping costs little) and with so many processes reading at once (goal: above 1.5).
+above 0.9, sleeping costs little) and with so many processes reading at once (goal: above 1.1).
 """
 
 from __future__ import annotations

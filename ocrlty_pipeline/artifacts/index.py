@@ -170,17 +170,9 @@ class ArtifactIndex:
         found = {row.artifact_id: row for row in self._all(_rows(kind).where(_TABLE.c.artifact_id == any_(wanted)))}
         return [found.get(artifact_id) for artifact_id in artifact_ids]
 
-    def latest_batch(self, image_set: str, task_id: str) -> IndexRow | None:
-        """The newest batch run of an image set through a task."""
-        same = _rows("batch").where(_TABLE.c.image_set == image_set, _TABLE.c.task_id == task_id)
-        return self._first(same.order_by(*_NEWEST_FIRST))
-
-    def batches(self, image_set: str, task_id: str | None = None) -> list[IndexRow]:
-        """The batch runs of an image set, newest first; through one task where it is named."""
-        query = _rows("batch").where(_TABLE.c.image_set == image_set)
-        if task_id is not None:
-            query = query.where(_TABLE.c.task_id == task_id)
-        return self._all(query.order_by(*_NEWEST_FIRST))
+    def latest_batch(self, image_set: str, task_id: str | None = None) -> IndexRow | None:
+        """The newest batch run of an image set; through one task where it is named."""
+        return self._first(_batches_of(image_set, task_id).order_by(*_NEWEST_FIRST))
 
     def latest_eval(self, run_id: str) -> IndexRow | None:
         """The newest evaluation of a batch run."""
@@ -226,8 +218,7 @@ class ArtifactIndex:
 
     def runs_of(self, image_set: str, task_id: str | None = None) -> list[ListedRun]:
         """All batch runs of an image set, newest first; through one task where it is named."""
-        query = _rows("batch").where(_TABLE.c.image_set == image_set)
-        return self._evaluated(query if task_id is None else query.where(_TABLE.c.task_id == task_id))
+        return self._evaluated(_batches_of(image_set, task_id))
 
     def _evaluated(self, batches: Select[Any]) -> list[ListedRun]:
         page = batches.subquery()
@@ -279,6 +270,11 @@ def _row(found: Mapping[str, Any]) -> IndexRow:
 
 def _rows(kind: ArtifactKind) -> Select[Any]:
     return select(*_COLUMNS).where(_TABLE.c.kind == kind)
+
+
+def _batches_of(image_set: str, task_id: str | None) -> Select[Any]:
+    query = _rows("batch").where(_TABLE.c.image_set == image_set)
+    return query if task_id is None else query.where(_TABLE.c.task_id == task_id)
 
 
 def _narrowed(  # noqa: PLR0913 -- one parameter a condition

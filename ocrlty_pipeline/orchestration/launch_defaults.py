@@ -54,7 +54,7 @@ def run_to_repeat(services: Services, image_set: str, task_id: str) -> str:
     Raises:
         ArtifactNotFoundError: the image set has no run at all.
     """
-    newest = services.index.latest_batch(image_set, task_id) or next(iter(services.index.batches(image_set)), None)
+    newest = services.index.latest_batch(image_set, task_id) or services.index.latest_batch(image_set)
     if newest is None:
         raise ArtifactNotFoundError(
             f"source_run_id is not given, and image set {image_set!r} has no run yet; launch batch_extract first."

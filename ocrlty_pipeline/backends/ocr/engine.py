@@ -148,8 +148,8 @@ def _parameters(models: Path, threads: int) -> dict[str, Any]:
 def _let_threads_sleep() -> None:
     """Have the threads of an inference sleep while they wait for each other.
 
-    onnxruntime has them spin, which takes the cores from whatever else reads images: several processes on one machine
-    then take many times as long as one after the other. RapidOCR passes no such option on.
+    onnxruntime has them spin, which takes the cores from whatever else runs: three processes that read at once on two
+    cores take 1.2 times as long (`benchmarks/ocr.py`). RapidOCR passes no such option on.
     """
     from rapidocr.inference_engine.onnxruntime.main import OrtInferSession  # noqa: PLC0415 - as `rapidocr`
 

@@ -45,8 +45,8 @@ def test_a_retry_knows_all_attempts_but_not_what_a_person_launched_again(instanc
 class Launcher(RunLauncher):
     """One that launches none of its runs: of those it knows nothing."""
 
-    def launch_run(self, context):
-        raise NotImplementedError
+    def launch_run(self, _context):
+        raise AssertionError("It launches nothing.")
 
     def terminate(self, run_id):
         return run_id == "its own"
